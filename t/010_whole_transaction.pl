@@ -1,6 +1,6 @@
-# One transaction from beginning to end, with certificates of the databases' own authorities: a
-# chaincode deployed by its lifecycle, called by application roles at every organization, the same
-# ledger everywhere.
+# The whole path of a transaction, with certificates issued by authorities in the databases: a
+# chaincode is deployed through the lifecycle, application roles of every organization call it, and
+# every node has the same ledger.
 use strict;
 use warnings;
 use FindBin;
@@ -24,7 +24,7 @@ is( $_->query(
 	'vehicles|1.0|1|t',
 	"$_->{name} knows the definition and runs the package") foreach @nodes;
 
-# an application of each organisation, with an identity of its own
+# an application role of each organization, each with its own identity
 $network->create_application($_, 'dealer', 'secret') foreach @nodes;
 foreach my $node (@nodes)
 {
@@ -39,7 +39,7 @@ foreach my $node (@nodes)
 			"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-$node->{name}')",
 			user => 'dealer'),
 		qr/Boris Berg/,
-		"$node->{name}: its own writes are there");
+		"$node->{name}: its own writes are visible");
 }
 my @fingerprints = fingerprints($network, 'trade');
 is(@fingerprints, 1,
@@ -50,9 +50,9 @@ is( $org2->query(
 		"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-org3')::jsonb ->> 'price'",
 		user => 'dealer'),
 	'15000',
-	'what one organisation wrote, another reads');
+	'one organization reads a value that another one wrote');
 
-# the chaincode's own refusal comes to the client, and nothing is ordered
+# an error that the chaincode raises reaches the client, and nothing is ordered
 my $height = height_of($org1, 'trade');
 my $error = $org3->error_of(create_vehicle('V-org1'), user => 'dealer');
 like(
@@ -65,7 +65,7 @@ like(
 	'with its hint');
 is(height_of($org1, 'trade'), $height, 'and makes no block');
 
-# the facts of a transaction
+# the columns of submit_transaction
 my $transaction = $org2->query(
 	"SELECT length(tx_id), payload, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'transfer_vehicle', ARRAY['V-org1', 'Carla', '9'])",
 	user => 'dealer');
@@ -74,7 +74,7 @@ like(
 	qr/^64\|\\x426f72697320\w+\|\d+\|/,
 	'submit_transaction gives id, payload, block and code');
 
-# who may call what
+# privileges and grants of identities
 $_->query('CREATE ROLE nobody LOGIN') foreach @nodes;
 like($org1->error_of(create_vehicle('V9'), user => 'nobody'),
 	qr/42501/, 'a role without fabric_client may not invoke');

@@ -1,6 +1,6 @@
-# The orderers' leader dies under load: calls that run elsewhere succeed by themselves, nothing that
-# was committed is lost, nothing happens
-# twice, and the dead node catches up.
+# The leader of the orderers is killed under load. Calls at the other nodes succeed without a retry
+# by the client, no committed transaction is lost or takes effect twice, and the killed node catches
+# up.
 use strict;
 use warnings;
 use FindBin;
@@ -15,10 +15,10 @@ my $network =
   start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fsync = on\n");
 deploy_registry($network, policy => $ANY_TWO);
 
-# what each session was told of its calls: [session, vehicle, tx id, block]
+# the results that each session was given: [session, vehicle, tx id, block]
 my @told;
 
-# sessions at $node, each with a series of calls that tell what became of them
+# sessions at $node, each with a series of calls that record their results
 sub start_sessions
 {
 	my ($node, $count, $round) = @_;
@@ -79,7 +79,7 @@ foreach my $round (1, 2)
 }
 
 is(scalar(grep { $_->[3] ne 'VALID' } @told), 0, 'no transaction was invalid');
-# no loss: what a client was told is in the ledger, at every node
+# no loss: every result that a client was given is in the ledger of every node
 cmp_ok(scalar @told, '>=', 2 * 2 * 2 * 15, 'clients were told of ' . @told . ' transactions');
 foreach my $node ($network->nodes)
 {
@@ -95,9 +95,9 @@ foreach my $node ($network->nodes)
 	is( join(' ',
 			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
 		'',
-		"$node->{name}: no transaction of which a client was told is missing");
+		"$node->{name}: no transaction whose result a client was given is missing");
 }
-# no repetition: an envelope that was handed in again is stored at most once as valid
+# no repetition: of an envelope that was submitted again at most one copy is valid
 my ($node) = $network->nodes;
 is( $node->query(
 		"SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"

@@ -1,5 +1,5 @@
-# A node that was away catches up: from the leader's log when that reaches back far enough, from
-# blocks when it does not.
+# A node that was down catches up: from the leader's log while that still has the missing entries,
+# from blocks otherwise.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ my $network = start_network(
 deploy_registry($network, policy => $ANY_TWO);
 my $vehicles = 0;
 
-# so many blocks of one transaction each, made at a node
+# make this many blocks of one transaction each at a node
 sub make_blocks
 {
 	my ($node, $count) = @_;
@@ -45,22 +45,24 @@ sub last_entry
 my $leader = wait_for_leader($network, 'trade');
 my ($away, $other) = grep { $_ != $leader } $network->nodes;
 
-# a short absence: the log still has what is missing
+# a short absence: the log still has the missing entries
 make_blocks($leader, 3);
 $away->kill_hard;
 make_blocks($leader, 2);
 $away->start;
-is(scalar(fingerprints($network, 'trade')), 1, 'after a short absence all nodes are the same');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'after a short absence all nodes have the same ledger');
 
-# a long one: the entries after its last one are gone everywhere
+# a long absence: the other nodes have compacted the entries that follow its last one
 my $last = last_entry($away);
 my $height = height_of($away, 'trade');
 $away->kill_hard;
 make_blocks($leader, 40);
-ok( wait_until(sub { first_entry($leader) > $last + 1 }),
-	'the log of the leader begins after what the absent node lacks');
+ok(wait_until(sub { first_entry($leader) > $last + 1 }),
+	'the log of the leader begins after the entries that the absent node lacks');
 $away->start;
-is(scalar(fingerprints($network, 'trade')), 1, 'after a long absence all nodes are the same');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'after a long absence all nodes have the same ledger');
 is(vehicles_of($away), $vehicles, 'nothing is missing');
 cmp_ok(
 	$away->query(
@@ -69,15 +71,15 @@ cmp_ok(
 	'==', $height,
 	'the blocks it got are signed');
 
-# it takes part again: its vote is needed now
+# the node takes part again: its vote is needed now
 $other->kill_hard;
 make_blocks($away, 3);
 is(scalar(fingerprints($network, 'trade')),
 	1, 'its vote counts: with the third node down transactions are committed');
 $other->start;
 
-# dead leader and absent follower at once: with one of three nothing is ordered, and afterwards all
-# continue
+# The leader is down and the follower is absent: one orderer of three cannot order. Ordering resumes
+# when both are back.
 $leader = wait_for_leader($network, 'trade');
 my @others = grep { $_ != $leader } $network->nodes;
 $_->kill_hard foreach @others;
@@ -86,10 +88,10 @@ like($leader->error_of("SET fabric.endorsement_timeout = '2s'; " . create_vehicl
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
 make_blocks($others[0], 2);
-is(scalar(fingerprints($network, 'trade')), 1, 'when they are back all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'when they are back all nodes have the same ledger');
 is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach $network->nodes;
 
-# the log is kept by size too, whatever that is in entries, but for the last four
+# the size of the log is limited too, however few entries that leaves, except for the last four
 $_->set("fabric.raft_log_tail = 1000\nfabric.raft_log_tail_size = '64kB'") foreach $network->nodes;
 make_blocks($leader, 60);
 eventually_is(
@@ -108,6 +110,6 @@ $leader->query(
 			"SELECT fabric.invoke('trade', 'vehicles', 'create_vehicle', 'L$_', 'Volvo', 'V60', '2020', '$owner', '1')"
 		} 1 .. 8));
 ok(wait_until(sub { last_entry($leader) - first_entry($leader) < 6 }),
-	'of large entries only the last ones are kept');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	'of large entries only the last four are kept');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -1,4 +1,4 @@
-# Leadership is handed over on request, under load, without a lost call.
+# The leadership is handed over on request, under load, and no call fails.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ my $leader = wait_for_leader($network, 'trade');
 my @followers = grep { $_ != $leader } @nodes;
 my $term = $leader->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'");
 
-# consenters are numbered in the order of the channel's configuration, as the organisations here are
+# consenters are numbered in the order of the channel's configuration, as the organizations are here
 like(
 	$followers[0]->error_of("SELECT fabric.transfer_leadership('trade', $followers[1]{number})"),
 	qr/LF502.*not the leader.*HINT/s,
@@ -39,7 +39,7 @@ foreach my $target (@followers)
 	my $from = wait_for_leader($network, 'trade');
 
 	next if $from == $target;
-	# a busy machine may end the term first: then who leads now is asked
+	# on a busy machine the term may end before the transfer: ask again which node leads
 	ok( wait_until(
 			sub {
 				my $now = wait_for_leader($network, 'trade');
@@ -55,10 +55,10 @@ foreach my $session (@sessions)
 	my (undef, $error, $status) = finish_query($session);
 	is($status, 0, 'a session did not notice') or diag($error);
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is(vehicles_of($_), 75, "$_->{name} has all vehicles") foreach @nodes;
 
-# what operators see
+# the columns that operators see
 my $new;
 ok( wait_until(
 		sub {

@@ -1,5 +1,5 @@
-# A node leaves a channel and joins it again with block 0: it gets all blocks, approves again what
-# it had approved, and takes part.
+# A node leaves a channel and joins it again with block 0: it gets all blocks, approves again the
+# chaincode that it had approved, and takes part.
 use strict;
 use warnings;
 use FindBin;
@@ -37,16 +37,17 @@ is( $org2->query(
 	'its tables are dropped');
 
 is($org2->query($join), 'trade', 'joined again');
-is(scalar(fingerprints($network, 'trade')), 1, 'all blocks came, the nodes are the same');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'it got all blocks, and all nodes have the same ledger');
 is(vehicles_of($org2), 3, 'nothing is missing');
 
-# the approval's plaintext was this node's only: the others have hashes
+# only this node had the plaintext of its approval; the others have hashes
 is( $org2->query(
 		"SELECT coalesce(package_id, 'none') FROM fabric.chaincodes WHERE channel = 'trade'"),
 	'none',
 	'which package runs is not on the ledger');
 like($org1->error_of(create_vehicle('V4')), qr/LF310/,
-	'without it the organisation cannot endorse');
+	'without it the organization cannot endorse');
 $org2->query($approval);
 is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE channel = 'trade'"),
 	"$package_id|t", 'approved again');
@@ -54,7 +55,7 @@ is($org2->error_of($approval), '', 'and once more, which changes nothing');
 $org1->query(create_vehicle('V4'));
 is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
 
-# leaving waits for the block that is being written, and neither stops the other
+# leave_channel waits for the block that is being written, without a deadlock
 my $log_size = -s $org2->cluster->logfile;
 $org2->set_faults('commit_before_block=hold');
 my $invocation = start_query($org1->connection, create_vehicle('V5'));

@@ -1,6 +1,5 @@
-# A node leaves a channel and joins it again in one transaction, while transactions are ordered:
-# what its processes knew of the old membership does not
-# get into the new one.
+# A node leaves a channel and joins it again in one transaction, while transactions are ordered: no
+# state of its processes from before survives the leaving.
 use strict;
 use warnings;
 use FindBin;
@@ -57,8 +56,8 @@ foreach my $round (1 .. 4)
 }
 is(vehicles_of($peer), 120, 'nothing is missing');
 
-# an orderer that has lost its log in this way neither votes nor confirms, until the others have
-# brought it up to date
+# An orderer that has lost its log in this way neither votes nor confirms until the others have
+# brought it up to date.
 my $load = start_query($leader->connection, join(";\n", map { create_vehicle("F$_") } 1 .. 60));
 ok(wait_until(sub { vehicles_of($leader) > 120 }), 'under load');
 rejoin($follower);
@@ -67,7 +66,7 @@ ok( wait_until(
 			slurp($follower->cluster->logfile) =~
 			  /this node is recovering as a consenter.*the channel was left on/s;
 		}),
-	'an orderer without its log is recognised'
+	'an orderer without its log is recognized'
 ) or diag($follower->query('SELECT * FROM fabric.stat_workers'));
 is((finish_query($load))[2], 0, 'the other two continue');
 ok( wait_until(

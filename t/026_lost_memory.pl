@@ -1,7 +1,6 @@
-# A consenter that has lost what it confirmed (it left and joined again, was restored from a copy,
-# or to a point in time) elects nobody and is not counted,
-# until the others have brought it up to date: what was acknowledged is never lost, and there is one
-# chain.
+# A consenter has lost entries that it had confirmed: it left and joined again, or was restored from
+# a copy or to a point in time. It does not vote and its confirmations do not count until the others
+# have brought it up to date. So no acknowledged transaction is lost, and there is one chain.
 use strict;
 use warnings;
 use FindBin;
@@ -19,7 +18,7 @@ my @nodes = $network->nodes;
 my $vehicles = 0;
 my $package_id = deploy_registry($network, policy => $ANY_TWO);
 
-# what fabric.stat_orderer says; empty where nothing is there (yet)
+# a column of fabric.stat_orderer; empty while there is no row
 sub orderer
 {
 	my ($node, $columns) = @_;
@@ -35,7 +34,7 @@ sub all_vote
 		});
 }
 
-# an acknowledged transaction
+# commit a transaction
 sub commit_vehicle
 {
 	my ($node) = @_;
@@ -43,7 +42,7 @@ sub commit_vehicle
 	$node->query(create_vehicle('V' . ++$vehicles));
 }
 
-# leader, a follower, the third one: all are up and the same
+# the nodes as (leader, a follower, the third one), all running and with the same ledger
 sub roles
 {
 	my $leader = wait_for_leader($network, 'trade');
@@ -54,8 +53,8 @@ sub roles
 	return ($leader, $follower, $third);
 }
 
-# the third node meets the one without memory alone; then the leader, who alone has everything, is
-# back
+# The third node meets only the node that lost its entries; then the leader, the only one with all
+# entries, is started.
 sub nobody_is_elected
 {
 	my ($leader, $follower, $third, $reason) = @_;
@@ -73,7 +72,7 @@ sub nobody_is_elected
 					"SELECT o.participation, f.connected FROM fabric.stat_orderer o JOIN fabric.stat_orderer_followers f USING (channel) WHERE f.consenter_id = $follower->{number}"
 				) eq 'asking|t';
 			}),
-		'the third node has started, and finds nobody who remembers enough'
+		'the third node has started, and finds no node that remembers enough'
 	) or diag(orderer($third, '*'));
 	my @elected;
 	# for longer than two election timeouts
@@ -83,12 +82,12 @@ sub nobody_is_elected
 			push @elected, grep { orderer($_, 'leader_id IS NULL') ne 't' } $follower, $third;
 			@elected || seconds_passed($until);
 		});
-	is(scalar(@elected), 0, 'nobody leads');
+	is(scalar(@elected), 0, 'there is no leader');
 	$leader->start;
 	ok( wait_until(
 			sub { orderer($follower, 'participation, recovering_since IS NULL') eq 'voting|t' }, 30
 		),
-		'with the leader back it recovers by itself') or diag(orderer($follower, '*'));
+		'with the leader back it recovers without an operator') or diag(orderer($follower, '*'));
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
 	is(vehicles_of($_), $vehicles, "$_->{name} has all that was acknowledged") foreach @nodes;
 	commit_vehicle($third);
@@ -138,7 +137,7 @@ subtest 'a consenter that left and joined again' => sub {
 	nobody_is_elected($leader, $follower, $third, 'the channel was left on');
 	is($follower->query('SELECT count(*) FROM fabric_internal.consenter_note'),
 		0, 'the note is gone');
-	# which package runs was known here only
+	# leaving has removed the choice of the package that runs
 	$follower->query(
 			"SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', "
 		  . Fabric::Psql::literal($ANY_TWO)
@@ -171,7 +170,7 @@ subtest 'a copy without a sign: the others remember' => sub {
 	put_copy_back($follower);
 	$follower->start;
 	ok(wait_until(sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }),
-		'it is told what it had confirmed')
+		'the others tell it which entries it had confirmed')
 	  or diag(orderer($follower, '*'));
 	$third->start;
 	ok(all_vote(), 'it recovers');
@@ -191,7 +190,7 @@ subtest 'restored to a point in time' => sub {
 			sub { slurp($follower->cluster->logfile) =~ /the server's timeline was \d+ and is \d+/ }
 		),
 		'another timeline is a sign') or diag(orderer($follower, '*'));
-	ok(all_vote(), 'it recovers by itself');
+	ok(all_vote(), 'it recovers without an operator');
 	commit_vehicle($leader);
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
 };
@@ -201,8 +200,8 @@ subtest 'the word of an operator' => sub {
 
 	like($leader->error_of("SELECT fabric.trust_consenter('trade', false)"),
 		qr/LF001.*accept_loss/s, 'losing something must be accepted');
-	# the orderer looks for such words without the tables that a session which joins or leaves
-	# another channel has locked
+	# the orderer reads the operator's decision without a lock on the tables that a session locks
+	# while it joins or leaves another channel
 	my ($statements, $answer) = ('', '');
 	my $locked = IPC::Run::start([ 'psql', '-XqAt', '-d', $follower->cluster->connstr('fabric') ],
 		'<', \$statements, '>', \$answer);
@@ -222,9 +221,9 @@ subtest 'the word of an operator' => sub {
 	like(
 		slurp($follower->cluster->logfile),
 		qr/called fabric.recover_consenter/,
-		'the log says whose word it was');
+		'the log names the function that the operator called');
 
-	# without its processes, as after the restore of a volume
+	# while its processes are stopped, as after the restore of a volume
 	$_->stop foreach $follower, $third;
 	$follower->start("-c shared_preload_libraries=''");
 	$follower->query("SELECT fabric.recover_consenter('trade')");
@@ -237,7 +236,7 @@ subtest 'the word of an operator' => sub {
 			}),
 		'it can be given before the first start') or diag(orderer($follower, '*'));
 
-	# two of three: nobody can be elected, which the log says
+	# two of three nodes are not counted: no leader can be elected, and the log says so
 	$third->start("-c shared_preload_libraries=''");
 	$third->query("SELECT fabric.recover_consenter('trade')");
 	$third->stop;
@@ -255,7 +254,7 @@ subtest 'the word of an operator' => sub {
 	like(
 		slurp($follower->cluster->logfile),
 		qr/takes part in Raft with the state that it has.*accepts that committed transactions are lost/s,
-		'the log says whose word it was');
+		'the log names the function that the operator called');
 	ok(all_vote(), 'and the other one recovers with it') or diag(orderer($third, '*'));
 	commit_vehicle($leader);
 	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');

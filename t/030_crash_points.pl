@@ -1,6 +1,5 @@
-# A node is killed at each durable boundary, as leader and as follower: its tables have height N or
-# N + 1, never anything between, the others
-# continue, and it takes part again.
+# A node is killed at each durable boundary, as leader and as follower. Its tables then have height
+# N or N + 1 and never a state between, the others continue, and it takes part again.
 use strict;
 use warnings;
 use FindBin;
@@ -13,7 +12,7 @@ use File::Find;
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-# every point that the code names, so that none can be forgotten here
+# all fault points that the source names, so that this test cannot miss one
 my %points;
 find(
 	{
@@ -37,7 +36,7 @@ my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
-# what the tables say while no worker runs; each line is a contradiction
+# contradictions between the tables while no worker runs, one in each line
 my $contradictions = <<'SQL';
 SELECT 'transactions end at block ' || max(block_number) FROM fabric_internal.transaction WHERE channel = 'trade'
 HAVING max(block_number) <> (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')
@@ -97,8 +96,8 @@ foreach my $point (sort keys %boundaries)
 	  :                            ('leader');
 }
 is(join(' ', sort keys %{ $seen{ledger_before_commit} }),
-	'0', 'before the commit of a block nothing of it is there');
-is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after it everything is');
+	'0', 'before the commit of a block no part of it is stored');
+is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after the commit every part is');
 is(vehicles_of($_), vehicles_of($nodes[0]), "$_->{name} has all vehicles") foreach @nodes;
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
 	0, "$_->{name} verifies its chain")

@@ -1,6 +1,6 @@
-# Four organisations, three of them order. The fourth is down, then another one, then everything
-# loses power at once, again and again: what clients were
-# told is on every ledger, once, and the network continues by itself.
+# Four organizations, three of which order. The fourth is down, then another one, then all nodes
+# lose power at once, several times. Every result that a client was given is on every ledger, once,
+# and the network continues without help.
 use strict;
 use warnings;
 use FindBin;
@@ -20,7 +20,7 @@ my ($org1, $org2, $org3, $peer) = my @nodes = $network->nodes;
 deploy_registry($network,
 	policy => "OutOf(3, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
 
-# an organisation that orders nothing is a member like the others
+# an organization without an orderer is a full member
 is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
 	0, 'the fourth node orders nothing');
 is($peer->query("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade'"),
@@ -30,9 +30,9 @@ is( $peer->query(
 	),
 	'VALID',
 	'it endorses, and its applications commit transactions');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# one away: any of them can be missed
+# each single organization can be down
 foreach my $away ($peer, wait_for_leader($network, 'trade'))
 {
 	my @others = grep { $_ != $away } @nodes;
@@ -49,19 +49,19 @@ foreach my $away ($peer, wait_for_leader($network, 'trade'))
 	is(scalar(fingerprints($network, 'trade')), 1, "$away->{name} has caught up");
 }
 
-# two away: the policy needs three organisations, ordering would still be possible
+# two organizations are down: the policy needs three, while two orderers could still order
 $_->kill_hard foreach $peer, $org3;
 like(
 	$org1->error_of('SET fabric.endorsement_timeout = \'5s\'; ' . create_vehicle('with-two')),
 	qr/LF310.*Org3MSP.*Org4MSP|LF310.*Org4MSP.*Org3MSP/s,
-	'with two organisations of three the call fails, and says who is missing');
+	'with two organizations of three the call fails, and names the missing one');
 $_->start foreach $peer, $org3;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is( $org1->query(
 		"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND key = 'with-two'"
 	),
 	0,
-	'what failed has not happened');
+	'the failed call has no effect');
 
 # ---- power cuts ----
 
@@ -89,7 +89,7 @@ foreach my $round (1 .. 3)
 	}
 	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }),
 		"round $round: calls are committed");
-	# in another order each time
+	# start the nodes in another order each time
 	$_->kill_now        foreach $round % 2 ? @nodes : reverse @nodes;
 	$_->wait_until_dead foreach @nodes;
 	push @told, map { [ split /\|/ ] } grep { /\|VALID$/ } split /\n/, (finish_query($_))[0]
@@ -97,7 +97,7 @@ foreach my $round (1 .. 3)
 	$_->start foreach @nodes;
 	$nodes[$round]->query(create_vehicle("after-$round"));
 	is(scalar(fingerprints($network, 'trade')),
-		1, "round $round: all nodes have come back, and are the same");
+		1, "round $round: all nodes run again, and have the same ledger");
 }
 cmp_ok(scalar @told, '>', 30, 'clients were told of ' . @told . ' transactions');
 foreach my $node (@nodes)
@@ -115,9 +115,9 @@ foreach my $node (@nodes)
 	is( join(' ',
 			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
 		'',
-		"$node->{name}: nothing of which a client was told is missing");
+		"$node->{name}: no transaction whose result a client was given is missing");
 	is(join(' ', grep { /^R/ && !exists $asked{$_} } @keys),
-		'', "$node->{name}: nothing is there that nobody asked for");
+		'', "$node->{name}: the ledger has only transactions that a client asked for");
 	is( $node->query(
 			"SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
 		),

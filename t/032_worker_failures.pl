@@ -1,5 +1,5 @@
-# A background process fails, is ended, or is killed while the instance lives on: another one takes
-# its place, callers do not notice, nothing is lost.
+# A background process fails, is terminated, or is killed while its instance runs. Another one takes
+# its place, callers see no error, nothing is lost.
 use strict;
 use warnings;
 use FindBin;
@@ -62,7 +62,7 @@ sub fail
 		qr/^fault point "$point" reached/,
 		'operators see why');
 	$node->set_faults('');
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 }
 
 foreach my $point (sort keys %points)
@@ -76,7 +76,8 @@ foreach my $point (sort keys %points)
 
 my $round = 0;
 
-# what happens to $victim while sessions at all nodes invoke; those at $spared must not notice
+# Run $what at $victim while sessions at all nodes invoke; the sessions at $spared must see no
+# error.
 sub under_load
 {
 	my ($name, $victim, $action, @spared) = @_;
@@ -115,9 +116,9 @@ foreach my $kind ('launcher', 'ledger', 'orderer')
 			}),
 		"another $kind has taken its place");
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# a process that is killed takes the sessions of its instance with it, which starts again by itself
+# when a process is killed, PostgreSQL restarts the whole instance, sessions included
 foreach my $kind ('ledger', 'orderer')
 {
 	my $victim = wait_for_leader($network, 'trade');
@@ -130,10 +131,10 @@ foreach my $kind ('ledger', 'orderer')
 		grep { $_ != $victim } @nodes);
 	ok(wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }),
 		'the instance serves again');
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 }
 
-# a leader that is shut down goes at once, whoever waits
+# a leader that is shut down stops at once, even if sessions wait
 my $stopped = wait_for_leader($network, 'trade');
 under_load(
 	'the leader is shut down',
@@ -141,12 +142,12 @@ under_load(
 	sub {
 		my $begin = time;
 		$stopped->stop;
-		# the sessions' calls have up to three minutes
-		cmp_ok(time - $begin, '<', 100, 'a shutdown waits for nobody');
+		# the calls of the sessions have up to three minutes
+		cmp_ok(time - $begin, '<', 100, 'a shutdown waits for no session');
 	},
 	grep { $_ != $stopped } @nodes);
 $stopped->start;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
 	0, "$_->{name} verifies its chain")
   foreach @nodes;

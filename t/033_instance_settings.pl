@@ -1,6 +1,5 @@
-# Settings that administrators give to all sessions of an instance, and privileges that they give by
-# default: the workers work nevertheless, and nobody
-# sees more than was granted.
+# Administrators change settings for all sessions of an instance, and default privileges. The
+# workers run nevertheless, and no role sees more than it was granted.
 use strict;
 use warnings;
 use FindBin;
@@ -38,7 +37,7 @@ foreach my $node (@nodes)
 	);
 }
 
-# the ledger worker waits for a lock as long as it takes
+# the ledger worker waits for a lock without a limit
 my $blocker = start_query($org2->connection,
 	"SET lock_timeout = 0; SET application_name = 'blocker'; BEGIN READ WRITE; LOCK TABLE fabric_internal.world_state IN SHARE MODE; SELECT pg_sleep(600)"
 );
@@ -61,12 +60,12 @@ ok( wait_until(
 $org2->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'blocker'");
 finish_query($blocker);
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is($org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'"),
 	$pid, 'the same process is at work')
   or diag($org2->query('SELECT * FROM fabric.stat_workers'));
 
-# default privileges: what a channel's tables hold is for the views
+# default privileges must not open the tables of a channel: only the views show their contents
 $org2->query(
 	"SET default_transaction_read_only = off; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC; SELECT fabric.leave_channel('trade'); SELECT fabric.join_channel('\\x$genesis')"
 );
@@ -75,6 +74,6 @@ is( $org2->query(
 		"SELECT string_agg(relname, ' ') FROM pg_class c WHERE relnamespace = 'fabric_internal'::regnamespace AND relkind IN ('r', 'p') AND has_table_privilege('$org1->{role}', c.oid, 'SELECT')"
 	),
 	'',
-	"another organisation's node reads no table, not even the new partitions, whatever is granted by default"
+	"another organization's node reads no table, not even the new partitions, whatever is granted by default"
 );
 done_testing();

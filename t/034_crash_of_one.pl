@@ -1,6 +1,6 @@
-# Two organisations, one of them orders. Its node is killed at each durable boundary, and so is the
-# other one, which gets its blocks from it: who waits is
-# served when the node is back, once.
+# Two organizations, one of which orders. The orderer's node is killed at each durable boundary, and
+# so is the other node, which gets its blocks from the orderer. Waiting sessions get their result,
+# once, when the node is back.
 use strict;
 use warnings;
 use FindBin;

@@ -1,5 +1,5 @@
-# An instance with too few places for background processes, or for channels: administrators are told
-# once what to raise, and what has a place works.
+# An instance with too few background processes, or too few channels in shared memory: the log says
+# once which setting to raise, and the channels that have a place work.
 use strict;
 use warnings;
 use FindBin;
@@ -51,7 +51,7 @@ sub invoke_on
 {
 	my ($channel, $key) = @_;
 
-	# a channel without processes is asked until the time is over
+	# a call on a channel without processes waits until its time limit
 	my $limit = $channel eq 'beta' && $key ne 'b3' ? '2s' : '120s';
 
 	return $node->error_of(
@@ -59,7 +59,7 @@ sub invoke_on
 	);
 }
 
-# a place for launcher, relay and the processes of one channel
+# background processes for the launcher, the relay and one channel
 my $start = restart('max_worker_processes = 4');
 ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }), 'two processes have a place')
   or diag(workers());
@@ -82,13 +82,13 @@ is(invoke_on('alpha', 'a1'), '', 'the channel with processes works');
 like(
 	invoke_on('beta', 'b1'),
 	qr/LF502.*The orderer process of this node is not running/s,
-	'the other one says what is wrong');
-# it has been tried several times by now
+	'the other one gives the reason');
+# by now the launcher has tried several times
 select(undef, undef, undef, 3);
 my $warnings = () = log_from($start) =~ /could not start background process/g;
 is($warnings, 2, 'each is complained about once');
 
-# no place in shared memory for the second channel
+# no slot in shared memory for the second channel
 $start = restart('max_worker_processes = 24');
 ok(wait_until(sub { workers() =~ /^alpha ledger, alpha orderer, beta ledger, beta orderer$/ }),
 	'with enough places all run');

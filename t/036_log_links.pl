@@ -1,8 +1,7 @@
-# Batches in the Raft log name the block before them. What does not follow is refused before it is
-# stored, and shown until an administrator has acknowledged it,
-# also after a restart; a ledger that differs from its log makes no blocks, says so, and continues
-# when it is mended; a log that lacks what the ledger was made
-# from does not start.
+# Each batch in the Raft log names the block before it. A batch that does not follow is refused
+# before it is stored, and is shown until an administrator acknowledges it, also after a restart. A
+# node whose ledger differs from its log makes no blocks, reports it, and continues after a repair.
+# An orderer whose log lacks entries from which its ledger was made does not start.
 use strict;
 use warnings;
 use FindBin;
@@ -13,7 +12,7 @@ use FabricWire              qw();
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-# no election comes between what a false leader says, however busy the machine is
+# no election may happen between the messages of the false leader, however busy the machine is
 my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
@@ -111,7 +110,7 @@ cmp_ok(orderer($other, 'term'), '<', $term + 3, 'the term that it named is not t
 $other->query(put($other));
 is(scalar fingerprints($network, 'trade'), 1, 'the channel continues');
 
-# entries that are there with another content
+# entries that are in the log already with another content
 my ($last_term, $kind) = split /\|/,
   $other->query(
 	"SELECT term, kind FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index");
@@ -125,7 +124,7 @@ ok( wait_until(
 	'it starts again');
 like(evidence($other), qr/entries_do_not_follow/, 'a restart does not forget it');
 
-# an administrator who has acknowledged and does not commit holds nobody up
+# an administrator who has acknowledged, in a transaction still open, does not block the worker
 my $session = $other->cluster->background_psql('fabric');
 $session->query_safe("BEGIN; SELECT fabric.acknowledge_evidence('trade')");
 $other->query(put($other));
@@ -156,8 +155,10 @@ ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log 0 LF508/ }),
 	'the node whose ledger differs says so')
   or diag(evidence($differs));
 is(height_of($differs, 'trade'), $last + 1, 'and has made no block');
-like($differs->error_of(put($differs)), qr/LF508.*differs from the chain/s,
-	'its sessions are told');
+like(
+	$differs->error_of(put($differs)),
+	qr/LF508.*differs from the chain/s,
+	'its sessions get the reason');
 is(lines($differs, 'this node contradicts itself: batch does not follow'),
 	1, 'the log of the server has it once');
 $well->query(put($well));
@@ -172,13 +173,13 @@ is($differs->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledge
 ok(wait_until(sub { orderer($differs, 'last_index') == orderer($well, 'last_index') }),
 	'its log continues: it stores and votes');
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
-ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }),
-	'what is only acknowledged is found again');
+ok( wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }),
+	'a difference that is only acknowledged is found again');
 is(height_of($differs, 'trade'), $last + 1, 'still without a block');
 $differs->query("SET session_replication_role = replica; " . sprintf($block, "'$right'"));
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
 is(scalar fingerprints($network, 'trade'),
-	1, 'mended and acknowledged, it has what the others have');
+	1, 'repaired and acknowledged, it has the blocks of the others');
 is($differs->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
 	0, 'and verifies its chain');
 
@@ -203,7 +204,7 @@ ok( wait_until(
 			$differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'orderer'") =~
 			  /Raft log ends at \d+, but \d+ was applied/;
 		}),
-	'a log that lacks what the ledger was made from does not start');
+	'a log that lacks entries from which the ledger was made does not start');
 $differs->stop;
 $differs->start('without workers');
 $differs->query('INSERT INTO fabric_internal.raft_log SELECT * FROM kept');

@@ -1,6 +1,6 @@
-# synchronous_commit = off, by reload and by every other way there is, takes nothing of what is
-# promised away: all nodes are killed at the moment at which
-# a client is told that its transaction is committed, and all of them have it afterwards.
+# synchronous_commit = off, set by reload and in every other way, does not make commits less
+# durable: all nodes are killed at the moment at which a client is told that its transaction is
+# committed, and all of them have it afterwards.
 use strict;
 use warnings;
 use FindBin;
@@ -9,7 +9,7 @@ use FabricTest              qw(fingerprints wait_for_leader);
 use PostgreSQL::Test::Utils qw(slurp_file);
 use Test::More;
 
-# the WAL writer would write what is not flushed within a fifth of a second
+# otherwise the WAL writer would flush within a fifth of a second
 my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
@@ -34,7 +34,7 @@ foreach my $node (@nodes)
 is($nodes[0]->query('SHOW synchronous_commit'), 'off', 'it is off');
 foreach my $round (1 .. 3)
 {
-	# the workers have read the settings again when they have made blocks since
+	# workers that have made blocks since the reload have read the settings again
 	$nodes[0]->query("SELECT fabric.invoke('trade', 'book', 'put', 'warm$round-$_', 'x')")
 	  foreach 1 .. 3;
 	$nodes[ $round % 3 ]
@@ -47,14 +47,14 @@ foreach my $round (1 .. 3)
 			"SELECT convert_from(value, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'key$round'"
 		),
 		"value$round",
-		"round $round: the node that told it has it on its disk");
-	is(scalar fingerprints($network, 'trade'), 1, "round $round: all nodes are the same");
+		"round $round: the node that reported the commit has it on its disk");
+	is(scalar fingerprints($network, 'trade'), 1, "round $round: all nodes have the same ledger");
 	is($_->query("SELECT fabric.query('trade', 'book', 'get', 'key$round')"),
 		"value$round", "round $round: $_->{name} has it")
 	  foreach @nodes;
 }
 
-# what makes promises worth less is said
+# the node warns of settings that make commits less durable
 $nodes[0]->set("fsync = off\nfull_page_writes = off\n");
 ok( FabricTest::wait_until(
 		sub {

@@ -1,7 +1,7 @@
-# What a node takes to be ordered already is exactly what is on the ledger, in its log, or in its
-# queue: an envelope of a log that was replaced, of a batch of
-# which no block is made, can be ordered at the same node afterwards. And a thousand entries in a
-# row without a batch do not stop the log from being compacted.
+# A node takes an envelope for ordered already if it is on the ledger, in the log or in the queue,
+# and in no other case: an envelope of a replaced log, or of a batch from which no block is made,
+# can be ordered at the same node afterwards. And a thousand entries in a row without a batch do not
+# stop the compaction of the log.
 use strict;
 use warnings;
 use FindBin;
@@ -67,7 +67,7 @@ sub same_log
 		});
 }
 
-# a batch at one node alone, by a leader of its own making
+# a batch at one node only, sent by a false leader
 sub append_alone
 {
 	my ($from, $node, @envelopes) = @_;
@@ -91,10 +91,10 @@ sub append_alone
 				entries => [ [ $term, 0, $payload ] ]))
 		  . ')');
 	ok( wait_until(sub { (last_entry($node))[0] == $index + 1 }),
-		"$node->{name} has a batch that nobody else has");
+		"$node->{name} has a batch that no other node has");
 }
 
-# submitted at a node: the code with which it is committed
+# submits at a node; gives the code with which the transaction is committed
 sub submit_at
 {
 	my ($node, $transaction) = @_;
@@ -119,7 +119,7 @@ my $envelope = FabricWire::signed($transaction);
 same_log(@nodes);
 my $orderer = $behind->query(
 	"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'");
-# the others say nothing to it meanwhile, which would replace the batch at once
+# keep messages of the others away, which would replace the batch at once
 my @speakers =
   map {
 	$_->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'")
@@ -152,7 +152,7 @@ is( $behind->query(
 is(submit_at($behind, $transaction), 'VALID',
 	'an envelope of the log that was replaced is ordered');
 
-# ---- a batch of which no block is made ----
+# ---- a batch from which no block is made ----
 
 same_log(@nodes);
 $transaction = make('spoiled');
@@ -167,12 +167,12 @@ wait_for_leader($network, 'trade');
 is(submit_at($_, $transaction),
 	'VALID', "an envelope in a batch that makes no block is ordered at $_->{name}")
   foreach $behind;
-is(scalar fingerprints($network, 'trade'), 1, 'all nodes are the same');
+is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 
 # ---- entries without a batch ----
 
 same_log(@nodes);
-# at once: a server that is asked to end hands the leadership over, which is an entry more
+# at once: in a normal shutdown the server hands the leadership over, which adds an entry
 $_->kill_now                 foreach @nodes;
 $_->wait_until_dead          foreach @nodes;
 $_->start('without workers') foreach @nodes;
@@ -189,6 +189,6 @@ SKIP:
 	wait_for_leader($network, 'trade');
 	ok( wait_until(sub { put($org1); first_entry($org1) > $end + 1100 }),
 		'the log is compacted beyond more than a thousand entries without a batch');
-	is(scalar fingerprints($network, 'trade'), 1, 'all nodes are the same');
+	is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 }
 done_testing();

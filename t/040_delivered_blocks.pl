@@ -1,5 +1,5 @@
-# A node that orders nothing gets its blocks from the orderers, checks them, and refuses what an
-# orderer has not signed.
+# A node that does not order gets its blocks from the orderers, checks them, and refuses a block
+# that an orderer has not signed.
 use strict;
 use warnings;
 use FindBin;
@@ -14,27 +14,27 @@ my $network = start_network(orgs => 3, orderers => 2, channel => 'trade');
 my ($org1, $org2, $peer) = my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
-# it takes part like the others
+# it takes part as the other nodes do
 is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
 	0, 'the node orders nothing');
 $peer->query(create_vehicle('V1'));
 is($peer->query(invoke('transfer_vehicle', 'V1', 'Boris', '1')),
 	'Ada Adler', 'its applications commit transactions');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 like(
 	$peer->error_of("SELECT fabric_internal.submit('trade', '\\x00')"),
 	qr/LF505.*HINT:.*localhost:$org1->{port}/s,
-	'it takes nothing to order, and names those who do');
+	'it accepts no transaction for ordering, and names the orderers');
 like($peer->error_of("SELECT fabric.transfer_leadership('trade', 1)"),
 	qr/LF505/, 'it has no leadership to hand over');
 
-# away and back
+# stopped and started again
 $peer->kill_hard;
 $org1->query(join(";\n", map { create_vehicle("W$_") } 1 .. 20));
 $peer->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'after an absence it has all blocks');
 
-# change the newest block in an orderer's tables, behind the triggers
+# change the newest block in the tables of an orderer, past the triggers
 sub falsify
 {
 	my ($node, $sql) = @_;
@@ -107,16 +107,16 @@ foreach my $case (
 		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
 	);
 	ok( wait_until(sub { height_of($peer, 'trade') == $height }),
-		"$name: the true block comes from the other orderer");
+		"$name: the node gets the true block from the other orderer");
 	falsify($org1,
 		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
 		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
 	);
 	$_->query('DROP TABLE kept_block, kept_transaction') foreach $org1, $org2;
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 
-# who may ask for blocks: a member of the channel, with a signed request
+# only a member of the channel with a signed request may ask for blocks
 like($org1->error_of("SELECT * FROM fabric_internal.deliver('\\x0a00', 1000, 0)"),
-	qr/LF002|LF001/, 'a request that is none is refused');
+	qr/LF002|LF001/, 'an invalid request is refused');
 done_testing();

@@ -1,5 +1,5 @@
-# Orderers of one organization get missed blocks from each other, and both peers of another one get
-# them; what is in the way is told, and its end.
+# The orderers of one organization get missed blocks from each other, and both peers of another
+# organization get them. The node reports each obstacle, and its end.
 use strict;
 use warnings;
 use FindBin;
@@ -23,7 +23,7 @@ my %node = map { $_->{name} => $_ } $network->nodes;
 my ($peer, $second) = @node{qw(org1peer1 org1peer2)};
 my $vehicles = 0;
 
-# so many blocks of one transaction each
+# make this many blocks of one transaction each
 sub make_blocks
 {
 	my ($count) = @_;
@@ -31,7 +31,7 @@ sub make_blocks
 	$peer->query(join(";\n", map { create_vehicle('V' . ++$vehicles) } 1 .. $count));
 }
 
-# what the node says is wrong now, of a topic
+# the conditions that the node reports now, of a topic
 sub conditions
 {
 	my ($node, $topic) = @_;
@@ -41,7 +41,7 @@ sub conditions
 	);
 }
 
-# waits until a condition is there (a pattern), or is over (none)
+# wait until a condition matches a pattern, or is over (without a pattern)
 sub wait_for_condition
 {
 	my ($node, $topic, $pattern) = @_;
@@ -69,7 +69,8 @@ deploy_registry($network, policy => "OR('Org1MSP.peer')");
 make_blocks(3);
 
 subtest 'who gives blocks' => sub {
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same, the second peer too');
+	is(scalar(fingerprints($network, 'trade')),
+		1, 'all nodes have the same ledger, the second peer too');
 	my %addresses = map { $_->address => 1 } $network->orderers;
 	ok( $addresses{
 			$_->query(
@@ -90,7 +91,9 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 	make_blocks(20);
 	cmp_ok(
 		$leader->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'"),
-		'>', $last + 1, 'the log of the leader begins after what the absent one lacks');
+		'>',
+		$last + 1,
+		'the log of the leader begins after the entries that the absent one lacks');
 	wait_for_condition($leader, 'consenter',
 		qr/^$subject\|LF503\|(could not connect|lost connection) to consenter $subject at localhost:$away->{port}\|.*refused/
 	);
@@ -120,11 +123,11 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 				  /channel "trade": over after \d+ s: (could not connect|lost connection) to consenter $subject/;
 			}),
 		'the log says that it is over');
-	# its vote counts
+	# the vote of the node counts
 	$other->kill_hard;
 	make_blocks(2);
 	$other->start;
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 };
 
 subtest 'a lost quorum' => sub {
@@ -150,13 +153,13 @@ subtest 'a lost quorum' => sub {
 	wait_for_condition($_, 'leader') foreach $network->orderers;
 	ok(wait_until(sub { log_of($peer) =~ /over after \d+ s: no other orderer/ }),
 		'the log says that it is over');
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 };
 
 # ---- consenters are known by their keys ----
 
-# another certificate for the node's TLS side, from the authority of its organization, with the key
-# of this file; the server is started again with it
+# Replace the certificate of the node's TLS side by another one for the key of this file, from the
+# authority of its organization, and restart the server.
 sub renew
 {
 	my ($node, $key) = @_;
@@ -185,13 +188,13 @@ subtest 'a renewed TLS certificate' => sub {
 
 	renew($renewed, "$keys/tls.key");
 	isnt(slurp("$keys/tls.pem"), $before, 'is another certificate');
-	# both must vote now
+	# both votes are needed now
 	$other->kill_hard;
 	make_blocks(2);
 	$other->start;
 	is(scalar(fingerprints($network, 'trade')),
 		1, 'with its old key the node is the same consenter');
-	is(conditions($renewed, 'certificate'), '', 'and has nothing to complain of');
+	is(conditions($renewed, 'certificate'), '', 'and reports no condition');
 
 	create_key("$keys/new.key");
 	renew($renewed, "$keys/new.key");

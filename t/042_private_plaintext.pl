@@ -1,5 +1,5 @@
-# The peers of an organization hand each other approvals: at once when both run, afterwards when one
-# was away; and nobody else gets them.
+# The peers of an organization give each other the plaintext of approvals: at once while both run,
+# later when one was down. No other organization gets it.
 use strict;
 use warnings;
 use FindBin;
@@ -60,7 +60,7 @@ sub problems
 	);
 }
 
-# ---- both are there ----
+# ---- both run ----
 
 approve($first, 1, $package_id);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the approval');
@@ -80,16 +80,17 @@ is( $second->query(
 	'the second peer knows the package');
 is($second->error_of("SELECT fabric.invoke('trade', 'notes', 'put', 'a')"), '', 'and endorses');
 
-# ---- one is away ----
+# ---- one is down ----
 
 $second->kill_hard;
-# replaces what both have, with another package
+# replaces the approval of both with one of another package
 approve($first, 2, $package_id);
 approve($first, 2, undef);
 $first->kill_hard;
 $second->start;
-ok(wait_until(sub { count_of($second, 'private_missing') == 2 }), 'what it missed is noted');
-is(problems($second), '', 'what is known to be missing is no problem of the chain');
+ok(wait_until(sub { count_of($second, 'private_missing') == 2 }),
+	'the missing plaintext is recorded');
+is(problems($second), '', 'plaintext that is recorded as missing is no problem of the chain');
 ok( wait_until(
 		sub {
 			$second->query(
@@ -97,10 +98,10 @@ ok( wait_until(
 			) =~ /of 2 transactions is missing/;
 		}),
 	'it says so');
-# it replaces what is missing, which is missed no longer then
+# the new approval replaces the missing one, which is no longer reported
 approve($second, 2, $package_id);
 ok( wait_until(sub { count_of($second, 'private_missing') == 0 }),
-	'what a new approval replaces is no longer missing');
+	'plaintext that a new approval replaces is no longer missing');
 is(problems($second), '', 'nor is it a problem');
 approve($second, 2, undef);
 $first->start;
@@ -110,7 +111,7 @@ ok( wait_until(
 			  && plaintext_of($second) eq plaintext_of($first)
 			  && count_of($first, 'private_missing') == 0;
 		}),
-	'the first one gets afterwards what it missed')
+	'the first one gets the missing plaintext afterwards')
   or diag(
 	$second->query('SELECT * FROM fabric.stat_conditions'),
 	$first->query('SELECT * FROM fabric.stat_conditions'));
@@ -130,9 +131,9 @@ like(
 	qr/over after \d+ s: plaintext of private data/,
 	'the log says that it is over');
 
-# ---- who may ask ----
+# ---- callers ----
 
-# what a function of the first peer answers to another node's login
+# the result of a function of the first peer for the login of another node
 sub call_as
 {
 	my ($node, $function) = @_;
@@ -161,7 +162,7 @@ sub call_as
 	return $output . $error;
 }
 
-# a request signed by an identity, about what it says
+# a request, signed by an identity, for the plaintext that it names
 sub request_of
 {
 	my ($identity, $what, %more) = @_;
@@ -203,7 +204,7 @@ like(
 		$second,
 		'private_get(' . request_of($colleague, $get) . ", $block, " . ($position + 1) . ')'),
 	qr/LF001/,
-	'of what it asked for only');
+	'only of the approvals that it asked for');
 like(
 	call_as(
 		$second,
@@ -232,6 +233,6 @@ like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"),
 	qr/LF00[12]|LF102/, 'not without a request');
 like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"),
 	qr/LF00[12]|LF102/, 'nor is anything taken');
-like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"), qr/null/,
-	'a null is none');
+like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"),
+	qr/null/, 'NULL is no plaintext');
 done_testing();

@@ -1,4 +1,4 @@
-# Organisations that do not agree, and organisations that do not answer.
+# Organizations whose results differ, and organizations that do not answer.
 use strict;
 use warnings;
 use FindBin;
@@ -10,7 +10,7 @@ use Test::More;
 my $network = start_network(orgs => 3, orderers => 1, channel => 'trade');
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 
-# two packages for one definition: they differ in what they write and in what they give
+# two packages for one definition: their writes and their results differ
 sub package_of
 {
 	my ($difference) = @_;
@@ -56,14 +56,14 @@ $org1->query(
 fingerprints($network, 'trade');
 my $height = height_of($org1, 'trade');
 
-# what differs is shown
+# the error shows the difference
 my $error = $org1->error_of(call('put', 'k1', 5));
 like($error, qr/LF309/, 'endorsements that differ are an error');
 like($error, qr/"k1"/, 'which names the key');
-like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and who would write what');
+like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and the value of each organization');
 
-# a composite key, with U+0000 before, between and behind its parts, is shown whole and with nothing
-# behind it
+# a composite key, with U+0000 before, between and after its parts, is shown whole, with nothing
+# after it
 $error = $org1->error_of(call('put_owned', 'Ada', "k\x{1b}[2J1"));
 my $zero = "\xe2\x90\x80";
 utf8::encode($error) if utf8::is_utf8($error);
@@ -75,7 +75,7 @@ $error = $org1->error_of(call('tell'));
 like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'results that differ are an error too');
 is(height_of($org1, 'trade'), $height, 'nothing of it is ordered');
 
-# without a package of its own a node asks others
+# a node without a package asks other nodes
 is($org3->query("SELECT fabric.query('trade', 'assets', 'tell')"),
 	'difference 0', 'a query at a node without the package is answered elsewhere');
 like(
@@ -95,9 +95,10 @@ like(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org9MSP'])"
 	),
 	qr/LF001.*"Org9MSP"/s,
-	'an organisation that is none is named');
+	'an unknown organization is named');
 
-# one organisation is enough for an endorsement but not for the policy: ordered, stored, invalid
+# one organization is enough for an endorsement but not for the policy: the transaction is ordered
+# and stored as invalid
 is( $org1->query(
 		"SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP'])"
 	),
@@ -106,13 +107,13 @@ is( $org1->query(
 is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE namespace = 'assets'"),
 	0, 'and changes nothing');
 
-# all agree
+# all packages are the same
 approve($_, package_of(0)) foreach $org2, $org3;
 is($org1->query(call('put', 'k1', 5)),
 	'stored', 'with the same package everywhere the call succeeds');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# one organisation falsifies its own state
+# one organization falsifies its own state
 sub set_state
 {
 	my ($node, $value) = @_;
@@ -128,28 +129,28 @@ like(
 	),
 	qr/LF309.*"k1".*Org1MSP has "6".*Org2MSP has "501"/s,
 	'a falsified state shows when its endorsement is insisted on');
-is($org1->query(call('add', 'k1', 0)), 'added', 'but does not keep the others from going on');
+is($org1->query(call('add', 'k1', 0)), 'added', 'but does not stop the other organizations');
 set_state($org2, '5');
 is($org1->query(call('add', 'k1', 1)), 'added', 'the true state is endorsed again');
 
-# an organisation is down, or does not answer: another one takes its place
+# an organization is down, or does not answer: another one replaces it
 $org2->kill_hard;
-is($org1->query(call('add', 'k1', 1)), 'added', 'an organisation that is down is replaced');
+is($org1->query(call('add', 'k1', 1)), 'added', 'an organization that is down is replaced');
 $org2->start;
 fingerprints($network, 'trade');
 kill 'STOP', $org2->process_id;
 is($org1->query("SET fabric.endorsement_timeout = '1h'; " . call('add', 'k1', 1)),
 	'added',
-	'an organisation that does not answer is replaced, long before the time for the call ends');
+	'an organization that does not answer is replaced, long before the time for the call ends');
 kill 'CONT', $org2->process_id;
 $_->kill_hard foreach $org2, $org3;
 $error = $org1->error_of(call('add', 'k1', 1));
-like($error, qr/LF310/, 'with too few organisations the call fails');
-like($error, qr/Org2MSP: .*Org3MSP: .*HINT/s, 'and says who failed, and why');
+like($error, qr/LF310/, 'with too few organizations the call fails');
+like($error, qr/Org2MSP: .*Org3MSP: .*HINT/s, 'and names the failed ones, with reasons');
 is($org1->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
-	'8', 'a query needs nobody else');
+	'8', 'a query needs no other node');
 $_->start foreach $org2, $org3;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($org3->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
 	'8', 'each call took effect once');
 done_testing();

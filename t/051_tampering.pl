@@ -1,6 +1,6 @@
-# A superuser changes rows behind the triggers: verify_chain finds each change and names it while
-# the network runs, the other nodes are clean,
-# rebuild_state and repair_chain put it right.
+# A superuser changes rows past the triggers. verify_chain finds and names each change while the
+# network runs, the other nodes have no problem, and rebuild_state and repair_chain restore the
+# rows.
 use strict;
 use warnings;
 use FindBin;
@@ -18,7 +18,7 @@ $org2->query(
 		join(";\n", map { create_vehicle("V$_") } 1 .. 8) . ";\n"
 	  . invoke('transfer_vehicle', 'V1', 'Boris', '5') . ";\n"
 	  . invoke('delete_vehicle', 'V2'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $height = height_of($org2, 'trade');
 my $middle = $height - 4;
 my $newest = $height - 1;
@@ -41,7 +41,7 @@ sub falsify
 
 is(problems($_), '', "$_->{name} is clean") foreach $org1, $org2;
 
-# who uses SQL like everybody else is stopped
+# plain SQL is refused
 like(
 	$org2->error_of(
 		"UPDATE fabric_internal.block SET committed_at = now() WHERE channel = 'trade'"),
@@ -60,7 +60,7 @@ like(
 	qr/LF405/,
 	'a block that does not follow is not stored');
 
-# what follows from the blocks: state and history
+# tables that follow from the blocks: state and history
 my $vehicles = "channel = 'trade' AND namespace = 'vehicles'";
 foreach my $case (
 	[
@@ -105,7 +105,7 @@ foreach my $case (
 	is(problems($org2), '', "$name: repaired from the chain");
 }
 is(problems($org1), '', 'the other node was clean all the time');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same again');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger again');
 
 # the blocks themselves: one bit of each column
 sub flipped
@@ -178,7 +178,7 @@ foreach my $block ($newest, $middle)
 		])
 	{
 		my ($name, $sql) = @$case;
-		# blocks are added to the chain meanwhile
+		# meanwhile the chain grows
 		my $load =
 		  $block == $middle && $name =~ /missing|another/
 		  ? start_query($org1->connection,
@@ -197,8 +197,8 @@ foreach my $block ($newest, $middle)
 	}
 }
 
-# a plausible lie everywhere: in the state, its history, and the transaction itself, which keeps its
-# form and length
+# a consistent forgery: in the state, its history, and the transaction itself, which keeps its form
+# and length
 my $lied = height_of($org2, 'trade');
 $org2->query(invoke('transfer_vehicle', 'V6', 'Boris', '18000'));
 falsify(
@@ -230,14 +230,14 @@ like(
 is( $org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')"),
 	"$lied|localhost:$org1->{port}",
 	'another node can');
-is(problems($org2), '', 'all is well again');
+is(problems($org2), '', 'no problem is left');
 is( $org2->query(
 		"SELECT value_json->>'price' FROM fabric.world_state WHERE channel = 'trade' AND key = 'V6'"
 	),
 	18000,
 	'with the true price');
 
-# a chain whose last block is false takes no further block until it is repaired
+# a node whose last block is false stores no further block until it is repaired
 $newest = height_of($org2, 'trade') - 1;
 falsify('UPDATE fabric_internal.block SET '
 	  . flipped('block_hash', 13)
@@ -262,11 +262,11 @@ like(problems($org2), qr/^block $middle\b/m, 'a missing block is found');
 like(
 	$org2->query("SELECT * FROM fabric.repair_chain('trade')"),
 	qr/^$middle\|localhost:$org1->{port}$/m,
-	'and comes back from another node');
-is(problems($org2), '', 'and all is well');
+	'and is fetched from another node');
+is(problems($org2), '', 'and no problem is left');
 
-# the node was never out of the network, and continues
+# the node was always in the network, and continues
 is(problems($org1), '', 'the other node was clean all the time');
 $org2->query(create_vehicle('V20'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -1,5 +1,5 @@
-# A repair waits for a node that is silent: commits continue meanwhile, for nothing is locked while
-# other nodes are asked. Two repairs at once do no harm.
+# A repair waits for a node that does not answer. Commits continue meanwhile, because the repair
+# holds no lock while it asks other nodes. Two repairs at once do no harm.
 use strict;
 use warnings;
 use FindBin;
@@ -16,7 +16,7 @@ my $network = start_network(
 my ($org1, $org2, $org3) = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 5));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 my $height = height_of($org1, 'trade');
 my $damaged = $height - 2;
@@ -26,7 +26,7 @@ $org1->query(
 UPDATE fabric_internal.transaction_$id SET envelope = set_byte(envelope, length(envelope) - 20, get_byte(envelope, length(envelope) - 20) # 1) WHERE block_number = $damaged;
 ALTER TABLE fabric_internal.transaction_$id ENABLE TRIGGER refuse_change");
 
-# the anchor peer that is asked first says nothing
+# the anchor peer that is asked first does not answer
 kill 'STOP', $org2->process_id;
 my $repair = "SELECT block_number FROM fabric.repair_chain('trade')";
 my @repairs = map { start_query($org1->connection, $repair) } 1 .. 2;
@@ -43,5 +43,5 @@ is_deeply(
 	'the third node had the block, and it is replaced once');
 is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is wrong now');
 $org1->query(create_vehicle('V7'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -1,4 +1,4 @@
-# Certificates and keys that are wrong: each is refused, with words that say what to do.
+# Wrong certificates and keys: each is refused with an error that says what to do.
 use strict;
 use warnings;
 use FindBin;
@@ -40,7 +40,7 @@ sub login
 	return $output . $error;
 }
 
-# nobody but the session itself says who it is, and it may not ask
+# the login succeeded if the statement is refused: the refusal names the role of the session
 my $logged_in =
   qr/42501: this statement is not allowed in a session of another node.*Role "\Q$org1->{role}\E"/s;
 like(login($good), $logged_in, 'a node logs in at another');
@@ -68,7 +68,7 @@ like(
 	login($good =~ s/tls\.pem/forged.pem/r =~ s/tls\.key/forged.key/r),
 	qr/unknown ca|certificate verify failed/i,
 	'not with a certificate of a foreign authority');
-# and a server whose authority this node does not trust
+# a server whose authority this node does not trust
 like(
 	login($good =~ s/tlscas\.pem/foreign.pem/r),
 	qr/certificate verify failed/,
@@ -92,7 +92,7 @@ like(login($good, raft_receive(7)), qr/LF203/, 'nor of one that does not exist')
 issue_tls($org1->path('tlsca'), "$keys/second", $org1->{msp_id}, $org1->{role}, 'localhost');
 my $second = $good =~ s/tls\.pem/second.pem/r =~ s/tls\.key/second.key/r;
 like(login($second), $logged_in,
-	'with another certificate of the same organisation a node logs in');
+	'with another certificate of the same organization a node logs in');
 like(login($second, raft_receive(1)), qr/LF203/, 'but it is not the consenter');
 like($org2->error_of(raft_receive(1)), qr/LF203|LF1/, 'nor is a session without a certificate');
 like(login($good, 'SELECT count(*) FROM fabric_internal.raft_log'),
@@ -102,7 +102,8 @@ $org2->query('CREATE ROLE plain LOGIN; CREATE ROLE client LOGIN IN ROLE fabric_c
 
 foreach my $role ('plain', 'client')
 {
-	like($org2->error_of($_, user => $role), qr/42501/, "role $role may not do what nodes do")
+	like($org2->error_of($_, user => $role),
+		qr/42501/, "role $role may not call the functions for nodes")
 	  foreach raft_receive(1), "SELECT fabric_internal.submit('trade', '\\x')",
 	  "SELECT fabric_internal.endorse('\\x', 0, 0)", "SELECT fabric_internal.deliver('\\x', 1, 1)";
 }
@@ -143,10 +144,10 @@ is(attempt('short'), '', 'an identity works while its certificate is valid');
 issue("$keys/foreign", "$keys/stranger", '/O=Org9MSP/OU=client/CN=stranger');
 add_identity('unknown-msp', 'Org9MSP', "$keys/stranger.pem", "$keys/stranger.key");
 like(attempt('unknown-msp'), qr/LF104.*"?Org9MSP/s,
-	'an identity of an organisation that is no member is refused');
+	'an identity of an organization that is no member is refused');
 add_identity('false-msp', 'Org1MSP', "$keys/stranger.pem", "$keys/stranger.key");
 like(attempt('false-msp'), qr/LF105|LF101/,
-	"one whose certificate is not from its organisation's authority, too");
+	"one whose certificate is not from its organization's authority, too");
 like(
 	$org1->error_of(
 		'SELECT fabric.add_identity('
@@ -181,7 +182,7 @@ sub with_node_key
 	$change->();
 	my $error = $org1->error_of(create_vehicle('V' . ++$vehicle));
 	my (undef, $elsewhere, $status) = $org2->try_query(create_vehicle('V' . ++$vehicle));
-	is($status, 0, 'other organisations do without this node meanwhile') or diag($elsewhere);
+	is($status, 0, 'other organizations do without this node meanwhile') or diag($elsewhere);
 	unlink "$keys/node.key";
 	spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
 	return $error;
@@ -201,7 +202,7 @@ like(
 	'a key that is not the certificate\'s is refused');
 like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }),
 	qr/LF102/, 'so is a file that holds no key');
-# a session that has used the good key before
+# this session has used the good key before
 my $refusals = with_node_key(sub { 1 })
   . join(
 	'',
@@ -243,12 +244,12 @@ foreach my $case (
 
 	$org1->set("$settings\n");
 	eventually_like(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) },
-		$words, "$name: nobody endorses, and the reason is told");
+		$words, "$name: no node endorses, and the error has the reason");
 	$org1->set(
 		"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nfabric.tls_ca_file = '$keys/tlscas.pem'\n"
 	);
 }
 ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }),
-	'with the right files all is well');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+	'with the right files the node works');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

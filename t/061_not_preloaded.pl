@@ -1,5 +1,5 @@
-# Without shared_preload_libraries everything that needs no worker works, and the rest says what to
-# do.
+# Without shared_preload_libraries all functions that need no worker work, and the others say what
+# to do.
 use strict;
 use warnings;
 use FindBin;
@@ -34,16 +34,16 @@ is( $node->query("SELECT fabric.compute_tx_id('\\x01', '\\x02')"),
 	'a12871fee210fb8619291eaea194581cbd2531e4b23759d225f6806923f63222',
 	'a transaction id is computed');
 
-# the ledger can be read, and chaincode be asked
+# the ledger can be read, and chaincode can be queried
 is( $node->query(
 		"SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"
 	),
 	$block,
-	'the ledger is there');
+	'the ledger can be read');
 like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')"),
 	qr/Volvo/, 'a query needs no worker');
 
-# what needs the workers says so
+# functions that need the workers say so
 foreach my $call (
 	create_vehicle('V2'),
 	"SELECT fabric.transfer_leadership('trade')",
@@ -71,8 +71,7 @@ ok( wait_until(
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
 
-# in another database of the instance there is no node either, and nothing there reaches this one's
-# processes
+# Another database of the instance has no node, and no call there reaches the processes of this one.
 $node->query('CREATE DATABASE other TEMPLATE template0');
 $node->query('CREATE EXTENSION fabric CASCADE', database => 'other');
 my $genesis = $node->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
@@ -91,7 +90,7 @@ is( $node->query(
 	'but all that needs no node');
 $node->query(create_vehicle('V3'));
 
-# the database of a node cannot be dropped, or copied, under its processes
+# the database of a node cannot be dropped or copied while the workers use it
 like(
 	$node->error_of('DROP DATABASE fabric', database => 'postgres'),
 	qr/channel "trade" is joined in it/,
@@ -101,7 +100,8 @@ like(
 	qr/being accessed by other users/,
 	'no copy');
 
-# the extension goes with its channels only if that is wanted, and comes back without any
+# the extension is dropped with its channels only with CASCADE, and is created again without
+# channels
 like(
 	$node->error_of('DROP EXTENSION fabric'),
 	qr/2BP01: cannot drop extension fabric because channel "trade" is joined\nDETAIL:.*\nHINT:.*leave_channel/s,
@@ -123,7 +123,7 @@ ok( wait_until(
 		}),
 	'and its processes run');
 
-# a database whose text is in another encoding
+# a database with another encoding
 $node->query(
 	"CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
 like(

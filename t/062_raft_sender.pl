@@ -1,5 +1,5 @@
-# A Raft message counts only if it comes over the consenter's own connection: its TLS client
-# certificate is the one in the channel configuration.
+# A Raft message counts only over the connection of its consenter: the TLS client certificate is the
+# one in the channel configuration.
 use strict;
 use warnings;
 use FindBin;
@@ -10,7 +10,7 @@ use Test::More;
 my $network = FabricTest::start_network(orgs => 3, orderers => 2, channel => 'trade');
 my ($org1, $org2, $org3) = $network->nodes;
 
-# what a function of org2's node answers to another node that logs in with its own certificate
+# the result of a function of org2's node for another node that logs in with its own certificate
 sub call_as
 {
 	my ($node, $function) = @_;
@@ -41,20 +41,20 @@ sub call_as
 
 is(call_as($org1, "raft_receive('trade', 1, '\\x52')"),
 	"t\n", 'a consenter speaks for itself, even nonsense is taken to be looked at');
-# envelopes that no block could hold would stop the channel, so they are looked at before they are
-# taken
+# an envelope that no block can hold would stop the channel, so envelopes are checked before they
+# are accepted
 like(call_as($org1, "raft_forward('trade', 1, '\\x52')"),
 	qr/LF002/, 'envelopes are looked at first');
 like(call_as($org1, "raft_forward('trade', 1, '\\x0a060a0178120179')"),
-	qr/t\n/, 'canonical ones are taken');
+	qr/t\n/, 'canonical ones are accepted');
 like(call_as($org1, "raft_forward('trade', 1, '\\x0a061201790a0178')"),
 	qr/LF002/, 'those in another order of fields are not');
 foreach my $name ('raft_receive', 'raft_forward')
 {
 	like(call_as($org1, "$name('trade', 2, '\\x52')"), qr/LF203/, "$name: not for the receiver");
 	like(call_as($org1, "$name('trade', 3, '\\x52')"),
-		qr/LF203/, "$name: not for a number that nobody has");
-	like(call_as($org1, "$name('trade', 0, '\\x52')"), qr/LF203/, "$name: not for nobody");
+		qr/LF203/, "$name: not for an unknown number");
+	like(call_as($org1, "$name('trade', 0, '\\x52')"), qr/LF203/, "$name: not for number 0");
 	like(call_as($org3, "$name('trade', 1, '\\x52')"),
 		qr/LF203/, "$name: a member that does not order cannot speak for a consenter");
 	like(call_as($org3, "$name('trade', 3, '\\x52')"), qr/LF203/, "$name: nor for itself");
@@ -64,7 +64,7 @@ foreach my $name ('raft_receive', 'raft_forward')
 		qr/LF203.*HINT/s,
 		"$name: not without a TLS client certificate");
 }
-# the nonsense did no harm
+# the invalid messages did no harm
 FabricTest::wait_for_leader($network, 'trade');
 is($org2->query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"),
 	't', 'the orderer still runs');

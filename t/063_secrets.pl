@@ -1,5 +1,5 @@
-# No private key, passphrase or enrollment secret ever reaches a table, the WAL or the log; only the
-# keystore directory has keys, for its owner only.
+# No private key, passphrase or enrollment secret reaches a table, the WAL or the log. Only the
+# keystore directory has keys, readable by its owner only.
 use strict;
 use warnings;
 use FindBin;
@@ -16,7 +16,7 @@ my $files = PostgreSQL::Test::Utils::tempdir();
 my $node = PostgreSQL::Test::Cluster->new('secrets');
 
 $node->init;
-# everything that an operator could log without asking for whole statements
+# every setting that logs more, except those that log whole statements
 $node->append_conf('postgresql.conf', <<'CONF');
 shared_preload_libraries = 'fabric'
 log_min_messages = debug2
@@ -66,7 +66,7 @@ remember_key('the plain key', $key);
 remember_key('the encrypted key', $admin_key);
 remember_key('the refused key', $other_key);
 
-# what a client sends literally; $status tells whether it must succeed
+# the statement that a client sends, literally; $status tells whether it must succeed
 sub statement
 {
 	my ($expected, $sql) = @_;
@@ -124,8 +124,8 @@ statement(
 		$admin_key, $secrets{'a passphrase in a refused statement'}));
 statement(refused => call('add_identity', 'x', 'Org1MSP', "nonsense", $other_key));
 statement(refused => call('add_identity', '', 'Org1MSP', $certificate, $key));
-# from inside of a function, whose context names the statement; prepared; in a transaction that is
-# rolled back
+# inside a function, whose context names the statement; prepared; in a transaction that is rolled
+# back
 statement(refused => 'DO $do$ BEGIN PERFORM '
 	  . (call('add_identity', 'x', 'Org1MSP', $certificate, $other_key) =~ s/^SELECT //r)
 	  . ' END $do$');
@@ -140,7 +140,7 @@ statement(done => 'BEGIN;'
 	  . call('add_identity', 'plain', 'Org1MSP', $certificate, $key)
 	  . 'COMMIT;');
 
-# the keystore: only its owner can enter and read, and nothing lies about
+# the keystore: only its owner can enter and read it, and it has no other files
 is((stat $keystore)[2] & 07777, 0700, 'the keystore is closed');
 my @keys = glob "$keystore/*";
 is(scalar @keys, 2, 'there are the key of the authority and the one of the identity')
@@ -150,7 +150,7 @@ my ($authority_file) = grep { /ca_/ } @keys;
 remember_key("the authority's key", slurp_file($authority_file));
 ok((grep { slurp_file($_) eq $key } @keys), 'the key of the identity is in the keystore');
 
-# a directory that others can enter is not used
+# a keystore directory that others can enter is not used
 chmod 0750, $keystore;
 like(
 	(   $node->psql(
@@ -161,7 +161,7 @@ like(
 	'a keystore that others can enter is refused');
 chmod 0700, $keystore;
 
-# where in the data directory (without the keystore) and in the log are these bytes?
+# the places in the data directory (without the keystore) and in the log that have these bytes
 sub places
 {
 	my ($node, @wanted) = @_;
@@ -186,8 +186,8 @@ sub places
 
 $node->safe_psql('postgres', 'CHECKPOINT; SELECT pg_switch_wal();');
 $node->stop;
-# the search finds what is there: a certificate is in a table and in the WAL, an error's text in the
-# log
+# the search works: it finds a certificate in a table and in the WAL, and the text of an error in
+# the log
 my ($body) = $enrolled =~ /CERTIFICATE-----\n.*\n(.*)\n/;
 ok((grep { m{/base/} } places($node, $body)), 'the search finds a certificate in a table');
 ok((grep { m{/pg_wal/} } places($node, $body)), 'and in the WAL');
@@ -197,8 +197,8 @@ foreach my $name (sort keys %secrets)
 	is_deeply([ places($node, $secrets{$name}) ], [], "$name is nowhere");
 }
 
-# An operator who has whole statements logged gets them, secrets included: unless they are
-# parameters
+# An operator who turns on logging of whole statements gets them with their secrets, except for
+# secrets that are parameters.
 $node->append_conf('postgresql.conf', "log_statement = all\n");
 $node->start;
 statement(done => call('ca_register', 'ca', 'logged', 'client', 'a secret that is logged'));

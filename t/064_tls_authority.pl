@@ -1,5 +1,5 @@
-# TLS certificates of an authority in the database serve both sides of PostgreSQL's connections:
-# server with host names, client with the role as name.
+# TLS certificates of an authority in the database serve both sides of PostgreSQL's connections: the
+# server with host names, the client with the role as name.
 use strict;
 use warnings;
 use FindBin;
@@ -26,7 +26,7 @@ spew("$files/tlsca.pem",
 	$node->safe_psql('postgres', "SELECT fabric.ca_create('tlsca', 'Org1MSP', kind => 'tls')")
 	  . "\n");
 
-# a key of its own, and the certificate for it
+# make a key, and the certificate for it
 sub enroll
 {
 	my ($name, $role, $more) = @_;
@@ -54,7 +54,7 @@ CONF
 spew($node->data_dir . '/pg_hba.conf', "local all all trust\nhostssl all all all cert\n", 0600);
 $node->restart;
 
-# who logs in, or why not
+# the role of a login, or the error
 sub login
 {
 	my ($host, $role, $name) = @_;
@@ -87,7 +87,7 @@ is(login('127.0.0.1', 'fabric_node_org2msp', 'fabric_node_org2msp'),
 like(
 	login('localhost', 'fabric_node_org2msp', 'application'),
 	qr/certificate authentication failed/,
-	'not with the certificate of somebody else');
+	'not with the certificate of another node');
 $node->append_conf('postgresql.conf',
 	"ssl_cert_file = '$files/fabric_node_org2msp.pem'\nssl_key_file = '$files/fabric_node_org2msp.key'\n"
 );

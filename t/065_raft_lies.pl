@@ -1,8 +1,7 @@
-# A consenter that lies to the others in its own name: messages that cannot be true, terms and
-# indexes beyond all numbers, a leadership that nobody voted for,
-# and batches in the log of which no block can be made. Raft trusts its consenters, so one of them
-# can disturb the ordering; but no process ends, nothing
-# is lost, and the channel continues.
+# A consenter lies to the others in its own name: messages that cannot be true, terms and indexes
+# far out of range, a leadership without votes, and batches from which no block can be made. Raft
+# trusts its consenters, so one of them can disturb the ordering. But no process ends, nothing is
+# lost, and the channel continues.
 use strict;
 use warnings;
 use FindBin;
@@ -14,8 +13,8 @@ use Fabric::Host qw();
 use Fabric::Pki  qw();
 use Test::More;
 
-# no election comes between what a false leader says to the one and to the other, however busy the
-# machine is
+# no election may happen between the messages of the false leader to one node and to the other,
+# however busy the machine is
 my $network = FabricTest::start_network(
 	orgs => 3,
 	orderers => 3,
@@ -39,7 +38,7 @@ sub raft_message
 	return FabricWire::raft_message(from => $liar->{number}, @_);
 }
 
-# tell a node something over the liar's own connection; gives what psql says
+# send a node a message over the liar's own connection; gives the output of psql
 sub lie_to
 {
 	my ($node, @messages) = @_;
@@ -79,7 +78,7 @@ my $workers =
 my %before = map { ($_->{name} => $_->query($workers)) } @nodes;
 my $round = 0;
 
-# the channel continues: some node leads, a transaction is committed by all, no process ended
+# the channel continues: a node leads, all commit a transaction, no process ended
 sub goes_on
 {
 	my ($name) = @_;
@@ -100,7 +99,7 @@ sub goes_on
 	  foreach @nodes;
 }
 
-# ---- what cannot be read, and what cannot be true ----
+# ---- messages that cannot be read, or cannot be true ----
 
 my $term = orderer($leader, 'term');
 my $largest = ~0;
@@ -116,7 +115,7 @@ foreach my $node (@others)
 			'a C3 n Q>11 N N N',
 			'R', 3, 3, $APPEND, 0, $liar->{number}, $node->{number}, (1) x 9, 0xffffffff,
 			0xffffffff, 0xffffffff),
-		# versions that this node is not
+		# versions that this node does not have
 		raft_message(%to, type => $APPEND, term => 1, version => 2, needs => 2),
 		raft_message(%to, type => $APPEND, term => 1, version => 4, needs => 4),
 		raft_message(%to, type => 99, term => 1, version => 255, needs => 255),
@@ -148,8 +147,8 @@ foreach my $node (@others)
 					log_term => $term)
 			} $term + (1 << 33),
 			1 << 61),
-		# confirmations of what was never sent, the leadership of the others' own term, a commit
-		# beyond the log
+		# confirmations of entries that were never sent, the leadership of the others' own term, a
+		# commit beyond the log
 		raft_message(%to, type => $APPEND_RESPONSE, term => $term, index => 1 << 50),
 		raft_message(%to, type => $HEARTBEAT, term => $term),
 		raft_message(%to, type => $HEARTBEAT, term => $term, commit => 1 << 50),
@@ -165,9 +164,9 @@ cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} is in no term that is
 like(
 	$others[0]
 	  ->query("SELECT string_agg(last_error, ' ') FROM fabric.stat_workers WHERE kind = 'orderer'"),
-	qr/Raft|term/, 'what was refused last is shown');
+	qr/Raft|term/, 'the last refused message is shown');
 
-# ---- a leadership that nobody voted for, and what it puts into the log ----
+# ---- a leadership without votes, and the entries that it adds to the log ----
 
 FabricTest::wait_until(
 	sub { orderer($others[0], 'last_index') == orderer($others[1], 'last_index') });
@@ -193,7 +192,7 @@ foreach my $node (@others)
 {
 	my %append = (to => $node->{number}, type => $APPEND, term => $term);
 
-	# the last one is too large to go with the others; then the commit
+	# the last entry is too large to be sent with the others; then the commit
 	is( lie_to(
 			$node,
 			raft_message(
@@ -208,7 +207,7 @@ foreach my $node (@others)
 				entries => [ $entries[7] ]),
 			raft_message(%append, index => $last + 8, log_term => $term, commit => $last + 8)),
 		"t\nt\nt\n",
-		"$node->{name} is told by a leader of its own making");
+		"$node->{name} accepts the messages of a false leader");
 }
 goes_on('after batches of which no block can be made');
 foreach my $node (@others)
@@ -225,11 +224,11 @@ foreach my $node (@others)
 		"$node->{name}: its chain is clean");
 }
 
-# ---- who votes: only the channel's configuration says so ----
+# ---- only the channel's configuration decides which nodes vote ----
 
 my $only_me = pack('C Q>', 1, $liar->{number});
 
-# where the chain stands at the start of a log, by the word of a snapshot message
+# the position of the chain at the start of a log, as a snapshot message states it
 my $head = pack('Q> a32', 1, 'x');
 
 sub newest_term
@@ -275,7 +274,7 @@ foreach my $node (@others)
 				configuration => pack('C Q>', 1, 0) . $only_me,
 				head => $head)),
 		"t\nt\n",
-		"$node->{name} is told that only the liar votes");
+		"$node->{name} gets a configuration with the liar as the only voter");
 }
 goes_on('after an entry that makes the liar the only voter');
 foreach my $node (@others)
@@ -288,7 +287,7 @@ foreach my $node (@others)
 		'2', "$node->{name} knows two other voters");
 }
 
-# ---- what is to be fetched: a leader's word, for as long as it says so ----
+# ---- blocks to fetch: a leader's statement counts only while the leader repeats it ----
 
 my $configuration = pack('C Q> C Q>3', 1, 0, 3, 1, 2, 3);
 
@@ -310,10 +309,11 @@ foreach my $node (@others)
 			} 1 << 50,
 			1 << 49),
 		"t\nt\n",
-		"$node->{name} is told to fetch what nobody has");
+		"$node->{name} is told to fetch blocks that no node has");
 }
 goes_on('after a snapshot with an absurd index');
-# one that waits for blocks of others has their signatures; that ends by itself
+# A consenter that gets blocks from others stores their signatures. Different signatures at every
+# node show that each makes blocks from its own log again
 sub own_blocks
 {
 	my %signatures;
@@ -332,7 +332,7 @@ sub own_blocks
 }
 ok(FabricTest::wait_until(\&own_blocks), 'each consenter makes blocks from its own log again');
 
-# ---- terms are not used up by jumps ----
+# ---- jumps do not use up the terms ----
 
 $term = newest_term();
 is( lie_to(
@@ -349,7 +349,7 @@ is( lie_to(
 goes_on('after terms that jump');
 cmp_ok(newest_term(), '<', $term + 100 * (1 << 31), 'most of the jumps were not taken');
 
-# ---- contents that nobody could have ordered honestly have a code ----
+# ---- contents that no honest orderer orders have a validation code ----
 
 Fabric::Pki::create_key($nodes[0]->path('client.key'));
 Fabric::Host::spew($nodes[0]->path('client.pem'),
@@ -459,9 +459,9 @@ is_ordered('one that cannot be read', $contents[1]);
 is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its chain is clean")
   foreach @nodes;
 
-# ---- a lie that is in the tables does not survive a start ----
+# ---- a lie that is in the tables does not survive a restart ----
 
-# it must lead: no other node's log has an entry of its last term that it has not sent
+# the node must lead: no other node's log has an entry of its last term that the node has not sent
 my ($healed) = @others;
 ok( FabricTest::wait_until(
 		sub {

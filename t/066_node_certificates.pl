@@ -1,6 +1,6 @@
-# The certificates with which nodes sign and connect: renewed while they run, of the wrong role, of
-# another organisation, expired. What nobody would accept is
-# not written down, the organisation is replaced, and the reason is told.
+# The certificates with which nodes sign and connect: renewed while the nodes run, of the wrong
+# role, of another organization, expired. A block that other nodes would refuse is not stored, the
+# organization is replaced, and the error gives the reason.
 use strict;
 use warnings;
 use FindBin;
@@ -26,7 +26,7 @@ sub attempt
 		"SET fabric.endorsement_timeout = '20s'; " . create_vehicle('V' . ++$vehicle));
 }
 
-# what becomes of a transaction that these two organisations endorse, none else
+# the result of a transaction that exactly these two organizations endorse
 sub insist
 {
 	my ($node, @organisations) = @_;
@@ -40,7 +40,7 @@ sub insist
 	return $status == 0 ? $code : $error;
 }
 
-# the node's key and certificate are replaced; its processes look once a second
+# replace the node's key and certificate; its processes look once a second
 sub set_certificate
 {
 	my ($node, $key, $certificate) = @_;
@@ -60,14 +60,14 @@ create_key("$keys/second.key");
 my $second = slurp("$keys/second.key");
 my $now = time;
 
-# ---- one organisation has several certificates of each role ----
+# ---- one organization has several certificates of each role ----
 
 set_certificate($org2, $second,
 	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
 is(insist($org1, 'Org1MSP', 'Org2MSP'),
 	'VALID', 'a renewed certificate, with another key, endorses');
 is(attempt($org2), '', 'also at its own node');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 $network->create_identity($org2, 'second.admin', 'admin');
 $org2->query("SELECT fabric.grant_identity('second.admin', current_user)");
 is( $org2->error_of(
@@ -87,38 +87,36 @@ like(
 		"BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"
 	),
 	qr/access denied.*administrators of organisation "Org2MSP"/s,
-	"another organisation's administrator is none here");
+	"another organization's administrator has no rights here");
 
-# ---- another role: nobody's policy ----
+# ---- another role, which no policy accepts ----
 
 set_certificate($org2, $second,
 	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=client/CN=second')));
-is(attempt($org1), '', 'a node that signs as a client is replaced when another organisation calls');
+is(attempt($org1), '', 'a node that signs as a client is replaced when another organization calls');
 is(attempt($org2), '', 'and when its own does');
-eventually_is(
-	sub { insist($org1, 'Org1MSP', 'Org2MSP') },
-	'ENDORSEMENT_POLICY_FAILURE',
-	'who insists on it gets what the policy says');
+eventually_is(sub { insist($org1, 'Org1MSP', 'Org2MSP') },
+	'ENDORSEMENT_POLICY_FAILURE', 'a client that names it gets the code of the policy');
 $org3->stop;
 like(
 	attempt($org1),
 	qr/LF310.*Org2MSP: the certificate that it signed with does not have the role peer.*Org3MSP|LF310.*Org3MSP.*Org2MSP: the certificate/s,
-	'when it is needed, the reason is told');
+	'when it is needed, the error has the reason');
 $org3->start;
 
-# ---- another organisation's ----
+# ---- a certificate of another organization ----
 
 set_certificate($org2, $second,
 	certify($org3->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
-is(attempt($org1), '', "a node with another organisation's certificate is replaced");
+is(attempt($org1), '', "a node with another organization's certificate is replaced");
 like(
 	insist($org1, 'Org1MSP', 'Org2MSP'),
 	qr/LF310.*Org2MSP: this node cannot sign anything on channel "trade"/s,
-	'who insists is told why, and not that it lacks blocks, which nobody gives it');
+	'a client that names it gets this reason, and not that the node lacks blocks');
 like(
 	attempt($org2),
 	qr/LF105: this node cannot sign anything on channel "trade".*DETAIL:.*HINT:\s+Check fabric\.node_certificate_file/s,
-	'its own sessions are told what to check');
+	'its own sessions get a hint');
 set_certificate($org2, @own);
 is(insist($org2, 'Org1MSP', 'Org2MSP'), 'VALID', 'with its own certificate it endorses again');
 $org2->set("fabric.node_msp_id = 'Org9MSP'\n");
@@ -128,9 +126,9 @@ eventually_like(
 	'a node that thinks it belongs to no member cannot endorse');
 $org2->set("fabric.node_msp_id = 'Org2MSP'\n");
 
-# an orderer writes down no block that the others would refuse: it could never be signed again
+# an orderer stores no block that the others would refuse: a stored block cannot be signed again
 my @orderers_own = map { slurp($org1->path("keys/$_")) } 'node.key', 'node.pem';
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $height = height_of($org1, 'trade');
 set_certificate($org1, $second,
 	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
@@ -148,13 +146,14 @@ is( join(' ', map { height_of($_, 'trade') } @nodes),
 	'no node has another block');
 set_certificate($org1, @orderers_own);
 like((finish_query($session))[0],
-	qr/^VALID$/m, 'with the right certificate the orderer continues, and who waited is served');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+	qr/^VALID$/m,
+	'with the right certificate the orderer continues, and waiting sessions get their result');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # ---- expired ----
 
-# as in Fabric: what is signed stays signed, or old blocks could not be verified; only clients need
-# a certificate of today
+# as in Fabric, signatures of nodes stay valid when their certificate expires, because old blocks
+# must verify; only clients need a certificate that is valid now
 set_certificate(
 	$org2, $second,
 	certify_between(
@@ -166,7 +165,7 @@ is(insist($org1, 'Org1MSP', 'Org2MSP'),
 	'VALID', "a node's endorsement counts after its certificate has expired");
 set_certificate($org2, @own);
 
-# TLS does not forgive: neither side of a connection
+# TLS accepts no expired certificate on either side of a connection
 my $from = slurp("$keys/tls.pem");
 create_key("$keys/old.key");
 chmod 0600, "$keys/old.key";
@@ -183,11 +182,12 @@ $org2->set(
 eventually_like(
 	sub { attempt($org2) },
 	qr/LF310.*(certificate.*expired|expired.*certificate)/s,
-	'with an expired TLS certificate no other node lets it in, and the reason is told');
+	'with an expired TLS certificate no other node accepts its login, and the error has the reason'
+);
 $org2->set(
 	"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nssl_cert_file = '$keys/old.pem'\nssl_key_file = '$keys/old.key'\n"
 );
-# its relay makes its connections anew
+# the relay makes its connections again
 $org1->reload;
 eventually_like(
 	sub { insist($org1, 'Org1MSP', 'Org2MSP') },
@@ -197,7 +197,7 @@ is(attempt($org1), '', 'it is replaced');
 $org2->set("ssl_cert_file = '$keys/tls.pem'\nssl_key_file = '$keys/tls.key'\n");
 ok(wait_until(sub { insist($org1, 'Org1MSP', 'Org2MSP') eq 'VALID' }), 'with its own it is back');
 
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
 	0, "$_->{name} verifies its chain, whatever became of the certificates")
   foreach @nodes;

@@ -1,6 +1,6 @@
-# An orderer whose chain has a block that Raft never ordered, signed as it should be: neither a peer
-# nor a consenter that catches up takes it, and both go
-# on with the blocks that the others have.
+# The chain of an orderer has a block that Raft never ordered, with a correct signature. Neither a
+# peer nor a consenter that catches up accepts it, and both continue with the blocks of the other
+# orderers.
 use strict;
 use warnings;
 use FindBin;
@@ -29,7 +29,7 @@ Fabric::Host::spew($liar->path('client.pem'),
 my $client = FabricWire::identity('Org1MSP', $liar->path('client.pem'), $liar->path('client.key'));
 my $round = 0;
 
-# so many blocks of one transaction each
+# make this many blocks of one transaction each
 sub make_blocks
 {
 	my ($node, $count) = @_;
@@ -63,7 +63,7 @@ sub hash_of
 	);
 }
 
-# ---- the consenter is away for long, then the liar's chain gets a block of its own ----
+# ---- the consenter is down for long, then the liar's chain gets a block of its own ----
 
 wait_for_leader($network, 'trade');
 fingerprints($network, 'trade');
@@ -82,8 +82,8 @@ ok( wait_until(
 		}),
 	'the two logs are the same');
 
-# each is told alone by a leader that nobody elected, the honest one in a later term: what it has is
-# what the channel will continue with
+# Each node alone gets messages of a false leader, the honest one in a later term: so the channel
+# continues with the honest node's log.
 sub one_transaction
 {
 	return FabricWire::signed(
@@ -139,10 +139,10 @@ $peer->start;
 my $log = sub { slurp_file($peer->cluster->logfile) };
 ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }),
 	'of two blocks neither is taken');
-like(conditions_of($peer), qr/has another block/, 'operators see why');
+like(conditions_of($peer), qr/has another block/, 'the view has the reason');
 is(height_of($peer, 'trade'), $height, 'nothing of it is stored');
 
-# ---- a consenter that catches up, told by the liar how far ----
+# ---- a consenter that catches up, to a height that the liar states ----
 
 $away->start;
 ok( wait_until(
@@ -154,7 +154,7 @@ ok( wait_until(
 	'the consenter is back');
 my $configuration = pack('C Q> C Q>3', 1, 0, 3, 1, 2, 3);
 my $told = 0;
-# it says so again and again, as a leader does
+# repeated, as a leader repeats it
 my $tell = sub {
 	my ($term) =
 	  sort { $b <=> $a }
@@ -204,5 +204,7 @@ make_blocks($away, 1);
 $new_height = height_of($honest, 'trade');
 ok( wait_until(sub { height_of($peer, 'trade') == $new_height }),
 	'with the liar stopped the peer gets its blocks');
-is(hash_of($peer, $new_height - 1), hash_of($honest, $new_height - 1), 'the right ones');
+is( hash_of($peer, $new_height - 1),
+	hash_of($honest, $new_height - 1),
+	'and they are the right ones');
 done_testing();

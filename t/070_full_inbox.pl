@@ -1,4 +1,4 @@
-# When more waits for the orderer than may wait, clients are told so; what was taken is not lost.
+# When the orderer's inbox is full, clients get an error, and no accepted transaction is lost.
 use strict;
 use warnings;
 use FindBin;
@@ -18,7 +18,7 @@ my $source =
 $network->deploy('trade', 'store', $source, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 fingerprints($network, 'trade');
 
-# start a session that hands in one transaction of about 40 kB
+# start a session that submits one transaction of about 40 kB
 my $sessions_count = 0;
 
 sub start_call
@@ -37,10 +37,10 @@ sub start_call
 	};
 }
 
-# the orderer stops while it stores its log: what comes meanwhile must wait
+# the orderer is held while it stores its log, so requests queue
 my $log_size = -s $org1->cluster->logfile;
 $org1->set_faults('raft_before_commit=hold');
-# the first one is in the orderer's hands, the others queue up
+# the orderer has the first one, the others queue
 my @calls = start_call($org1, "SET fabric.broadcast_timeout = '5s'", 'false');
 ok($org1->wait_until_held('raft_before_commit', $log_size), 'the orderer has the first one');
 push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '5s'", 'false')
@@ -56,7 +56,7 @@ foreach my $call (@calls)
 	}
 	elsif ($error =~ /may be committed all the same/)
 	{
-		# its time was over while the orderer's answer was on its way
+		# the session's time limit passed before the orderer's answer arrived
 		push @unknown, $call;
 	}
 	else
@@ -81,7 +81,7 @@ foreach my $node (@nodes)
 		"$node->{name}: each is told that the orderer is busy") or diag($here[0]{error});
 }
 
-# with patience a call gets through by itself
+# with a long time limit a call succeeds without a retry by the client
 my @patient = map { start_call($_, "SET fabric.broadcast_timeout = '120s'", 'true') } $org1, $org2,
   $org1, $org2;
 foreach my $node (@nodes)
@@ -104,7 +104,7 @@ foreach my $call (@patient)
 	  or diag($error);
 }
 
-# nothing that was taken is lost, nothing that was refused happened
+# no accepted transaction is lost, and no refused one took effect
 ok( wait_until(
 		sub {
 			$org1->query(
@@ -112,7 +112,7 @@ ok( wait_until(
 			) >= @taken + @patient;
 		}),
 	'all that was taken is committed');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 foreach my $node (@nodes)
 {
 	my %keys = map { $_ => 1 } split /\n/,
@@ -137,7 +137,7 @@ my ($records, $bytes, $pending, $size) = split /\|/,
 is("$records $bytes $pending", '0 0 0', 'the queues are empty again');
 is($size, 256 * 1024, 'and operators see how large the inbox is');
 
-# one transaction that is larger than the channel allows is refused at once, by its size
+# a transaction larger than the channel allows is refused at once, by its size
 like(
 	$org1->error_of("SELECT fabric.invoke('trade', 'store', 'keep', 'big', repeat('x', 6000000))"),
 	qr/LF003.*DETAIL:.*bytes/s, 'a transaction that is too large is refused by its size');

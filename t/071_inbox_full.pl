@@ -1,5 +1,5 @@
-# An orderer that cannot keep up says so: what it has accepted is ordered, the rest is refused with
-# a clear error, nothing is lost.
+# An orderer that is too slow says so: transactions that it has accepted are ordered, the others are
+# refused with a clear error, nothing is lost.
 use strict;
 use warnings;
 use FindBin;
@@ -15,7 +15,7 @@ my $network = FabricTest::start_network(
 my ($node) = $network->nodes;
 FabricTest::deploy_registry($network, policy => "OR('Org1MSP.peer')");
 
-# the orderer process stands still, as if its disk did
+# hold the orderer process, as a slow disk would
 my $orderer =
   $node->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'");
 my $accepted = 0;
@@ -42,21 +42,21 @@ like(
 	'a full inbox is an error of its own');
 like($refusal, qr/HINT: .*fabric\.inbox_size/, 'with a hint');
 cmp_ok($accepted, '>=', 1, "$accepted transactions were accepted before");
-# each is more than 40 kB: the arguments are in the proposal and in the write set; a quarter of the
-# inbox is kept for Raft
+# each is more than 40 kB, because the arguments are in the proposal and in the write set; a quarter
+# of the inbox is reserved for Raft
 cmp_ok($accepted, '<=', 4, 'and no more than fit');
 cmp_ok(
 	$node->query("SELECT inbox_bytes FROM fabric.stat_orderer WHERE channel = 'trade'"),
 	'<=',
 	256 * 1024 * 3 / 4,
-	'the inbox keeps room for Raft');
+	'the inbox keeps space for Raft');
 
 kill 'CONT', $orderer;
 ok( $node->cluster->poll_query_until(
 		'fabric',
 		"SELECT count(*) = $accepted FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
 	),
-	'what was accepted is committed');
+	'accepted transactions are committed');
 $node->query(FabricTest::create_vehicle('afterwards'));
 is( $node->query(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"

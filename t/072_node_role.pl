@@ -1,7 +1,7 @@
-# The role of another organization's node, used by somebody who wants to do harm: with psql, and
-# with messages of PostgreSQL's protocol that no client library
-# sends. It can call the functions of the interface between nodes, and nothing else; its
-# connections, transactions and messages to the log are limited.
+# The role of another organization's node, used by an attacker: with psql, and with messages of
+# PostgreSQL's protocol that no client library sends. The role can call the functions of the
+# interface between nodes, and nothing else; its connections, transactions and messages to the log
+# are limited.
 use strict;
 use warnings;
 use FindBin;
@@ -25,7 +25,7 @@ $network->deploy(
 
 # ---- messages of the protocol, without a library ----
 
-# a connection as this role over the unix socket, after authentication; what came instead of
+# a connection as this role over the unix socket, after authentication; a message instead of
 # ReadyForQuery is in {error}
 sub connect_raw
 {
@@ -41,7 +41,7 @@ sub connect_raw
 	return { socket => $socket, answer => read_answer($socket) };
 }
 
-# texts of the messages up to ReadyForQuery, or the end of the connection
+# the texts of the messages up to ReadyForQuery, or up to the end of the connection
 sub read_answer
 {
 	my ($socket) = @_;
@@ -88,7 +88,7 @@ sub bind_to { return message('B', "$_[1]\0$_[0]\0" . pack('n n n', 0, 0, 0)) }
 my $sync = message('S', '');
 my $flush = message('H', '');
 
-# ---- an open transaction ends by itself; the others of this file run meanwhile ----
+# ---- an open transaction is terminated; the other tests of this file run meanwhile ----
 
 my $call = "SELECT fabric_internal.raft_receive('trade', 2, '\\x')";
 my @open = map {
@@ -98,7 +98,7 @@ my @open = map {
 } 1 .. 3;
 send_raw($open[0], parse($call, 's'), bind_to('s', 'p'), $flush);
 send_raw($open[1], parse($call, 's'), $flush);
-# bound again, with the plan of the first time
+# bind again, with the plan of the first time
 ask_raw($open[2], parse($call, 's'), bind_to('s', 'p'), $sync);
 send_raw($open[2], bind_to('s', 'p'), $flush);
 my $open_since = time;
@@ -127,7 +127,7 @@ subtest 'statements' => sub {
 		'SET LOCAL search_path = public', "SELECT set_config('work_mem', '64', false)",
 		'RESET ALL', 'DISCARD ALL',
 		'SET ROLE fabric_node', 'SET SESSION AUTHORIZATION DEFAULT',
-		# what stays, what wakes others, what runs code
+		# lasting objects, notifications, functions that run code
 		'CREATE TEMP TABLE t (a int)', 'CREATE TABLE public.t (a int)',
 		'SELECT 1 AS a INTO TEMP t', 'CREATE TEMP SEQUENCE s', 'SELECT lo_create(0)',
 		'DO $$ BEGIN END $$', 'COPY (SELECT 1) TO STDOUT', 'COPY pg_class FROM STDIN', 'LISTEN a',
@@ -136,7 +136,7 @@ subtest 'statements' => sub {
 		"DECLARE c CURSOR WITH HOLD FOR $call", 'FETCH c', "EXPLAIN ANALYZE $call", 'VACUUM',
 		'ANALYZE', 'CHECKPOINT', 'CLUSTER', "LOAD 'plpgsql'",
 		'REASSIGN OWNED BY CURRENT_USER TO postgres', 'COMMENT ON DATABASE fabric IS NULL',
-		# the interface, and more
+		# a function of the interface, with something else in the statement
 		"SELECT fabric_internal.raft_receive('trade', 2, '\\x'), pg_sleep(1)",
 		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') FROM pg_class",
 		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') WHERE pg_sleep(1) IS NULL",
@@ -162,7 +162,7 @@ subtest 'statements' => sub {
 	like(
 		$org1->error_of($call, user => $role),
 		qr/LF203: .*no TLS client certificate/,
-		'the interface is reached, and judges by itself');
+		'the function of the interface is called, and checks its arguments');
 	like(
 		$org1->error_of(
 			"SELECT response, height FROM fabric_internal.endorse('\\x', 0, 0)",
@@ -239,7 +239,7 @@ subtest 'messages of the protocol' => sub {
 				pack('q>', 2), 'R')),
 		qr/C42501 /,
 		'function call: not even the interface');
-	# as they are written in the source
+	# spelled as in the source
 	my @interface = slurp("$FindBin::Bin/../src/server/wire/remote.c") =~ /\.sql = "([^"]+)"/g;
 	cmp_ok(scalar(@interface), '>=', 5, 'the statements of the interface');
 	like(ask_raw($session, parse($_, ''), $sync), qr/^1:\nZ:I/, $_) foreach @interface;
@@ -293,7 +293,7 @@ subtest 'who is restricted' => sub {
 	is( $org1->error_of(
 			"SET ROLE $role; SELECT 1; RESET ROLE; SET SESSION AUTHORIZATION $role; SELECT 1"),
 		'',
-		'a superuser who becomes the role is not');
+		'a superuser that sets the role is not restricted');
 	$org1->query('DROP ROLE nodes_of_a_group, indirect, also_client, administrator, owner, plain');
 };
 
@@ -308,8 +308,8 @@ subtest 'the log' => sub {
 	my (undef, $errors) = $org1->try_query("\\unset ON_ERROR_STOP\n$statements", user => $role);
 	my $count = () = $errors =~ /not allowed in a session/g;
 
-	is($count, 1500, 'the client is told each time');
-	# the session's limit is its role's
+	is($count, 1500, 'the client gets the error each time');
+	# the limit of a session is that of its role
 	$org1->error_of('SELECT 1', user => $role) foreach 1 .. 20;
 	my $logged = () = log_from($size) =~ /not allowed in a session/g;
 	cmp_ok($logged, '<', 400, 'the log has few of them') or diag($logged);
@@ -320,7 +320,7 @@ subtest 'the log' => sub {
 				log_from($size) =~
 				  /LOG:  \d+ messages of sessions of node role "$role" were not logged/;
 			}),
-		'what is left out is counted');
+		'omitted messages are counted');
 	$org1->query("SELECT pg_sleep(4)");
 	$size = -s $org1->cluster->logfile;
 	my $long = 'x' x 1_000_000;
@@ -364,7 +364,7 @@ subtest 'connections of nodes' => sub {
 				log_from(0) =~
 				  /LOG:  1 other nodes: each may have 9 connections, and 6 are reserved/;
 			}),
-		'a limit that is set is told');
+		'a limit that is set is reported');
 	push @sessions, connect_raw()
 	  until @sessions > 9 || @sessions && $sessions[-1]{answer} !~ /^Z:/m;
 	like(
@@ -407,7 +407,7 @@ subtest 'several nodes' => sub {
 				  /LOG:  2 other nodes: each may have 14 connections, and 6 are reserved/;
 			}),
 		'fewer nodes may have more');
-	# one takes what it can, then the applications
+	# the first node takes as many as it can, then the applications
 	my @sessions = connect_raw();
 	push @sessions, connect_raw() while $sessions[-1]{answer} =~ /^Z:/m;
 	like(
@@ -441,7 +441,7 @@ subtest 'memory' => sub {
 
 	is( $limit,
 		(1024 + 300) * 1024 * 1024,
-		'a session has what chaincode may have, and three messages');
+		'a session may use the memory of chaincode, and of three messages');
 	# a statement keeps its text
 	my $comment = 'x' x 4_000_000;
 	my $answer = '';
@@ -494,11 +494,12 @@ subtest 'applications that take all connections' => sub {
 		'they are stopped');
 	cmp_ok(scalar(@sessions), '>', 40, 'but not too early');
 	is($org1->query('SELECT 1'), '1', 'a superuser gets in');
-	# the other node has to connect again, with its orderer, its ledger and its relay
+	# the other node must connect again, with its orderer, its ledger and its relay
 	$org1->query(
 		"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '$role' AND application_name NOT LIKE 'open %'"
 	);
-	like(connect_raw(user => 'plain')->{answer}, qr/53300/, 'nobody takes the places meanwhile');
+	like(connect_raw(user => 'plain')->{answer},
+		qr/53300/, 'no application takes the places meanwhile');
 	is(($org2->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'full', 'yes')"))[2], 0,
 		'a transaction of the other node, which needs this one to endorse and to order it, is committed'
 	);

@@ -1,5 +1,5 @@
-# Several applications sell the same vehicle at once: exactly one of them succeeds, the others are
-# told who was before them.
+# Several applications sell the same vehicle at once: exactly one succeeds, and the errors of the
+# others name the winner.
 use strict;
 use warnings;
 use FindBin;
@@ -20,9 +20,9 @@ deploy_registry($network, policy => $ANY_TWO);
 $nodes[0]->query(create_vehicle('V1'));
 fingerprints($network, 'trade');
 
-# All read the vehicle before one of the sales is in a block: the ledgers are held before their next
-# commit until all calls wait for their blocks, so that the sales are ordered after one another
-# while every endorsement reads the same version
+# All calls read the vehicle before a block has one of the sales: the ledgers are held before their
+# next commit until all calls wait for their blocks. So the sales are ordered after one another, but
+# every endorsement reads the same version.
 sub hold_ledgers
 {
 	$_->set_faults('ledger_before_commit=hold') foreach @nodes;
@@ -84,14 +84,14 @@ foreach my $error (@lost)
 	like(
 		$error,
 		qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/,
-		'a loser is told of the conflict');
+		'a loser gets the error of a conflict');
 	like(
 		$error,
 		qr/Key "V1" of chaincode "vehicles" was read at version \Q$version\E, but found at version block \d+, transaction \d+, written by transaction $winner/,
 		'with key, versions and the winner');
 	like($error, qr/HINT:\s+Nothing was changed/, 'and what to do');
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 foreach my $node (@nodes)
 {
 	is( $node->query(
@@ -110,7 +110,7 @@ foreach my $node (@nodes)
 is($nodes[1]->query(invoke('transfer_vehicle', 'V1', 'Zoe', '100')),
 	$won[0][0], 'tried again, the sale is one from the winner');
 
-# two creators of one key: the second reads that it is absent, and loses
+# two transactions create one key: the second one has read that it is absent, and is invalid
 hold_ledgers();
 @sessions =
   map { start_query($nodes[$_]->connection, "\\set VERBOSITY verbose\n" . create_vehicle('V2')) } 0,
@@ -121,10 +121,10 @@ is(scalar @errors, 1, 'of two that create the same vehicle one fails');
 like(
 	$errors[0],
 	qr/LF408.*Key "V2".*read at version absent, but found/s,
-	'it read that there was none');
+	'it read that the key was absent');
 
-# a sum of money in many hands stays the same: transfers between few accounts, each either whole or
-# not at all
+# the sum over all accounts stays the same: concurrent transfers between few accounts take effect
+# whole or not at all
 my $source = <<'SQL';
 CREATE FUNCTION open(id text, amount int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, amount::text) $$;
 CREATE FUNCTION move(source text, target text, amount int) RETURNS void LANGUAGE plpgsql AS $$
@@ -158,7 +158,7 @@ is(join(' ', grep { !/^(VALID|MVCC_READ_CONFLICT)$/ } sort keys %codes),
 	'',
 	'transfers are valid or in conflict: ' . join(', ', map { "$_ $codes{$_}" } sort keys %codes));
 cmp_ok($codes{VALID} // 0, '>', 0, 'some are valid');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is( $_->query(
 		"SELECT sum(convert_from(value, 'UTF8')::int) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'money'"
 	),

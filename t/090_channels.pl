@@ -17,7 +17,7 @@ my $network = start_network(
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 $network->create_channel('beta');
 
-# the channel "pair" is for two organisations only
+# the channel "pair" has only two organizations as members
 my $profile = $network->profile;
 $profile->{organisations} = [ grep { $_->{msp_id} ne 'Org3MSP' } @{ $profile->{organisations} } ];
 my $genesis =
@@ -51,7 +51,7 @@ sub put
 	return "SELECT fabric.invoke('$channel', 'notes', 'put', '$id', '$value')";
 }
 
-# the same key has a life of its own on each channel
+# the same key has a value and a history of its own on each channel
 is($org2->query(put($_, 'k', "value on $_")), $_, "$_: the chaincode knows its channel")
   foreach 'alpha', 'beta', 'pair';
 is($org1->query("SELECT fabric.query('$_', 'notes', 'look', 'k')"),
@@ -82,7 +82,7 @@ is( $org2->query(
 	3,
 	'the others one');
 
-# who is no member
+# a node that is not a member
 like($org3->error_of(put('pair', 'k', 'x')),
 	qr/LF401/, 'a node that has not joined does not know the channel');
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
@@ -90,7 +90,7 @@ my $error =
   $org3->error_of("SET fabric.broadcast_timeout = '5s'; SET fabric.endorsement_timeout = '5s'; "
 	  . put('pair', 'k', 'x'));
 isnt($error, '',
-	"a node whose organisation is no member can do nothing with the channel's genesis block");
+	"a node whose organization is no member can do nothing with the channel's genesis block");
 like($error, qr/LF(104|202|203|302|310)/, 'and is told why') or diag($error);
 ok( wait_until(
 		sub {
@@ -98,7 +98,7 @@ ok( wait_until(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'pair' AND kind = 'ledger'"
 			) ne '';
 		}),
-	'nobody gives it blocks');
+	'no node gives it blocks');
 is(height_of($org3, 'pair'), 1, 'it has the genesis block only');
 $org3->query("SELECT fabric.leave_channel('pair')");
 
@@ -151,7 +151,7 @@ $org2->query("SELECT fabric.join_channel('\\x$genesis')");
 ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }),
 	'one that is committed has');
 
-# no room for a fourth
+# no slot for a fourth channel
 my $fourth =
   $org1->query("SELECT encode(fabric.create_channel('fourth', "
 	  . literal(JSON::PP->new->canonical->encode($network->profile))

@@ -1,5 +1,5 @@
-# Who may do what on a channel: its ACLs. What is for user chaincodes does not count for
-# _lifecycle, whose functions have rules of their own.
+# The ACLs of a channel decide what each role may do. The ACL of user chaincode does not apply to
+# _lifecycle, whose functions have ACLs of their own.
 use strict;
 use warnings;
 use FindBin;
@@ -30,7 +30,8 @@ is($org1->error_of($client . put('open')), '', 'by default a client may call cha
 like($org1->error_of($client . put('ruled')),
 	qr/LF203.*\Q$admins\E/s, 'on this channel its ACLs leave that to administrators');
 is($org1->error_of(put('ruled')), '', 'who may');
-is($org1->query($client . readiness('ruled')), 1, 'what is for chaincode is not for _lifecycle');
+is($org1->query($client . readiness('ruled')),
+	1, 'the ACL of chaincode does not apply to _lifecycle');
 
 my $definition =
   "SELECT length(fabric.query('ruled', '_lifecycle', 'QueryChaincodeDefinition', E'\\n\\005notes')) > 0";

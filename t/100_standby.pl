@@ -1,5 +1,5 @@
-# A hot standby of a node answers queries; its node restarts from an immediate shutdown; the standby
-# takes its place.
+# A hot standby of a node answers queries, the node restarts after an immediate shutdown, and the
+# standby takes its place.
 use strict;
 use warnings;
 use FindBin;
@@ -19,7 +19,7 @@ deploy_registry($network, policy => $ANY_TWO);
 $org1->query(create_vehicle('V1'));
 fingerprints($network, 'trade');
 
-# the standby is of the node that orders nothing
+# the standby belongs to the node that does not order
 $org3->cluster->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($org3->cluster, 'base', has_streaming => 1);
@@ -44,7 +44,7 @@ fingerprints($network, 'trade');
 ok(wait_until(sub { on_standby($read) eq 'Boris' }), 'and follows its node');
 like(on_standby(create_vehicle('V2')),
 	qr/25006|LF\d\d\d/, 'a call that would be ordered is refused there');
-like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'in words that say why');
+like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'with the reason');
 my $genesis =
   $org1->query("SELECT encode(fabric.create_channel('other', "
 	  . Fabric::Psql::literal(JSON::PP->new->encode($network->profile))
@@ -80,7 +80,7 @@ foreach my $session (@sessions)
 is(scalar(fingerprints($network, 'trade')), 1, 'after an immediate shutdown it has caught up');
 is(vehicles_of($org3), 41, 'with all vehicles');
 
-# the node is lost for good, and its standby is promoted: it continues where replication ended
+# the node is lost, and its standby is promoted: it continues where replication ended
 $org3->kill_hard;
 $org1->query(create_vehicle('X1'));
 $standby->promote;
@@ -92,7 +92,7 @@ ok( wait_until(
 		}),
 	'the promoted standby gets the blocks that it lacks');
 is($standby->safe_psql('fabric', create_vehicle('X2')), '', 'and takes part');
-ok(wait_until(sub { vehicles_of($org1) == 43 }), 'for everybody to see');
+ok(wait_until(sub { vehicles_of($org1) == 43 }), 'as another node shows');
 is( $standby->safe_psql(
 		'fabric', "SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
 	$org1->query("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),

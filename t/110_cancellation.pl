@@ -1,5 +1,4 @@
-# A call that waits ends at once when it is cancelled, whatever it waits for, and leaves nothing
-# behind.
+# A waiting call ends at once when it is canceled, whatever it waits for, and leaves nothing behind.
 use strict;
 use warnings;
 use FindBin;
@@ -29,8 +28,8 @@ sub leftovers
 	return $locks;
 }
 
-# what the statement $sql says when it is interrupted by $how while $waits (SQL) is true. All that
-# would end it otherwise takes more than a minute
+# The error of the statement $sql when it is interrupted by $how while $waits (SQL) is true. Without
+# the interruption it would run for more than a minute
 sub interrupted
 {
 	my ($sql, $how, $waits) = @_;
@@ -59,7 +58,7 @@ sub timed
 	my $begin = time;
 	my $error = $org1->error_of("SET statement_timeout = '$limit'; $sql");
 
-	cmp_ok(time - $begin, '<', 60, 'statement_timeout is honoured');
+	cmp_ok(time - $begin, '<', 60, 'statement_timeout is honored');
 	return $error;
 }
 
@@ -68,7 +67,7 @@ my $for_block = "(SELECT sessions_waiting FROM fabric.stat_channel WHERE channel
 # waiting for the block: the orderers work, but no block is committed here
 $org1->set_faults('ledger_before_commit=hold');
 like(interrupted(create_vehicle('B1'), 'pg_cancel_backend', $for_block),
-	qr/57014/, 'cancelled while it waits for its block');
+	qr/57014/, 'canceled while it waits for its block');
 like(
 	timed(create_vehicle('B2'), '6s'),
 	qr/57014.*statement timeout/,
@@ -78,7 +77,7 @@ like(
 		"SELECT * FROM fabric.commit_status('trade', repeat('0', 64), '10 minutes')",
 		'pg_cancel_backend', $for_block),
 	qr/57014/,
-	'cancelled while it waits for a status');
+	'canceled while it waits for a status');
 like(
 	interrupted(create_vehicle('B3'), 'pg_terminate_backend', $for_block),
 	qr/57P01|server closed the connection/,
@@ -90,10 +89,10 @@ like(
 	'fabric.commit_timeout ends the wait with a code of its own');
 cmp_ok(time - $begin, '<', 60, 'in its time');
 $org1->set_faults('');
-# what was ordered happens: cancelling ends the wait, not the transaction
+# an ordered transaction takes effect: canceling ends the wait, not the transaction
 ok(wait_until(sub { vehicles_of($org1) == 4 }),
 	'transactions whose caller went away are committed nevertheless');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # waiting for an endorsement of a node that does not answer
 my @stopped = processes_for($org2, $org1);
@@ -103,16 +102,16 @@ my $endorse =
 like(
 	interrupted($endorse, 'pg_cancel_backend', '(SELECT requests_now FROM fabric.stat_relay) = 1'),
 	qr/57014/,
-	'cancelled while it waits for an endorsement');
+	'canceled while it waits for an endorsement');
 like(
 	timed($endorse, '700ms'),
 	qr/57014.*statement timeout/,
 	'the time is over while it waits for an endorsement');
 like($org1->error_of("SET fabric.endorsement_timeout = '700ms'; $endorse"),
-	qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honoured');
+	qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honored');
 kill 'CONT', @stopped;
 
-# many cancelled calls in one session: it works afterwards
+# many canceled calls in one session, which works afterwards
 @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my $answering = "$PostgreSQL::Test::Utils::tmp_check/the_node_answers";
@@ -128,8 +127,8 @@ ok(wait_until(sub { $org1->query($many) == 1 }), 'a session has given up eight c
 kill 'CONT', @stopped;
 Fabric::Host::spew($answering, '');
 my ($output, $error, $status) = finish_query($session);
-like($output, qr/true|^t$/m, 'a session continues after cancelled calls') or diag($error);
-is(() = $error =~ /statement timeout/g, 8, 'each was cancelled');
+like($output, qr/true|^t$/m, 'a session continues after canceled calls') or diag($error);
+is(() = $error =~ /statement timeout/g, 8, 'each was canceled');
 eventually_is(sub { $org1->query($many) }, 0, 'the session is gone');
 ok( wait_until(
 		sub {
@@ -151,15 +150,15 @@ ok( wait_until(
 		}),
 	'there is no leader');
 like(interrupted(create_vehicle('O1'), 'pg_cancel_backend', 'true'),
-	qr/57014/, 'cancelled while it waits for orderers');
+	qr/57014/, 'canceled while it waits for orderers');
 like(
 	timed(create_vehicle('O2'), '700ms'),
 	qr/57014.*statement timeout/,
 	'the time is over while it waits for orderers');
 like($org1->error_of("SET fabric.broadcast_timeout = '700ms'; " . create_vehicle('O3')),
-	qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout is honoured');
+	qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout is honored');
 $_->start foreach $org2, $org3;
 wait_for_leader($network, 'trade');
 $org1->query(create_vehicle('O4'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -29,13 +29,14 @@ BEGIN
 END $$;
 SQL
 
-# the clients' keys are made here and stay in their files; their organisations sign the requests
+# the clients' keys are made here and stay in their files; the organizations sign the requests
 my ($key, $other_key) = map { $_->path('client.key') } $org1, $org2;
 Fabric::Pki::create_key($_) foreach $key, $other_key;
 spew($org1->path('client.pem'), $network->enroll($org1, 'node-client', 'client', $key) . "\n");
 spew($org2->path('client.pem'),
 	$network->enroll($org2, 'other-client', 'client', $other_key) . "\n");
-# its chain was good once, at its beginning: only that it has expired is wrong with it
+# the certificate has expired, and has no other fault: its chain verifies at the time of its
+# beginning
 my $now = time;
 spew(
 	$org1->path('expired.pem'),
@@ -69,8 +70,8 @@ foreach my $line (split /\n/, $output)
 }
 like($output, qr/^1\.\.$count$/m, 'all of it ran') or diag($output, $error);
 
-# what the replays became: the first of an id keeps its place, later ones are stored as what they
-# are
+# the codes of the replays: the first transaction with an id keeps it, later ones are stored as
+# duplicates
 is( $org1->query(
 		"SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 9"
 	),
@@ -78,7 +79,8 @@ is( $org1->query(
 	'both replays are on the ledger as DUPLICATE_TXID');
 # the log has every statement with its parameters
 my $log = slurp($org1->cluster->logfile);
-like($log, qr/fabric\.submit\(\$1, \$2\)/, 'the log of the server tells what the client sent');
+like($log, qr/fabric\.submit\(\$1, \$2\)/,
+	'the log of the server has the statements of the client');
 my ($line) = (split /\n/, slurp($key))[1];
 unlike($log, qr/\Q$line\E/, 'but knows nothing of its key');
 done_testing();

@@ -1,5 +1,5 @@
-# The split call from psql, with the openssl command as signer: what an application does that keeps
-# its key and has no crypto of its own.
+# The split call from psql, with the openssl command as signer: an application that keeps its key
+# and has no cryptography of its own.
 use strict;
 use warnings;
 use FindBin;
@@ -60,7 +60,7 @@ sub propose
 	return ($tx_id, pack('H*', $proposal), $digest);
 }
 
-# the identity that a client hands in can be made in SQL too
+# the identity that a client passes can be made in SQL too
 is( $org1->query(
 			"SELECT encode(fabric.identity_bytes('Org1MSP', "
 		  . literal(slurp($org1->path('client.pem')))
@@ -68,7 +68,7 @@ is( $org1->query(
 	unpack('H*', $client->{bytes}),
 	'identity_bytes makes the identity that a Fabric client makes');
 
-# create: what is signed is what a Fabric client signs
+# create: the bytes to sign are those that a Fabric client signs
 my ($tx_id, $proposal, $digest) =
   propose($client, 'create_vehicle', 'V1', 'Volvo', 'V60', '2020', 'Ada', '20000');
 my $nonce = FabricWire::get($proposal, 1, 2, 2);
@@ -90,7 +90,7 @@ is( FabricWire::get($payload, 1),
 	'the transaction has the header of the proposal');
 is($result, '', 'create_vehicle returns nothing');
 
-# two more ways to sign the same bytes: all that is asked for is a good signature with the lower s
+# two more ways to sign the same bytes: only a valid signature with the lower s is required
 is( app(    'SELECT fabric.submit('
 		  . bytes($payload) . ', '
 		  . bytes(FabricWire::sign($client, $payload)) . ')'),
@@ -116,9 +116,9 @@ is( app(    'SELECT encode(fabric.evaluate('
 		  . bytes(FabricWire::sign($guest, $foreign))
 		  . "), 'escape')::jsonb->>'owner'"),
 	'Ada',
-	'a client of another organisation asks this node');
+	'a client of another organization asks this node');
 
-# what is not signed well
+# bad signatures and proposals
 my $other = FabricWire::sign($guest, $question);
 like(
 	app('SELECT fabric.evaluate(' . bytes($question) . ', ' . bytes($other) . ')'),
@@ -135,7 +135,7 @@ like(
 	qr/ERROR:  LF409: transaction "$tx_id" is on the ledger already\nHINT:  Make a new proposal/,
 	'a proposal whose transaction is on the ledger');
 
-# an envelope once more: with other bytes it is ordered again, and is a duplicate
+# an envelope again: with other bytes it is ordered again, and is a duplicate
 app(    'SELECT fabric.submit('
 	  . bytes($payload) . ', '
 	  . bytes(FabricWire::sign($client, $payload))
@@ -149,7 +149,7 @@ is( $org1->query(
 is(app("SELECT block_number FROM fabric.commit_status('trade', '$tx_id')"),
 	$height, 'the status is that of the first');
 
-# a transaction needs no open session between its steps, nor the same node
+# the steps of a transaction need no common session, nor the same node
 my ($late_id, $late) = propose($guest, 'create_vehicle', 'V3', 'Saab', '900', '1990', 'Bo', '900');
 my $late_signature = bytes(FabricWire::sign($guest, $late));
 my $late_payload = pack 'H*',
@@ -164,7 +164,7 @@ is( $org2->query(
 is(app("SELECT validation_code FROM fabric.commit_status('trade', '$late_id')"),
 	'VALID', 'committed at both');
 
-# inside of a transaction of the database: what is ordered does not go back
+# inside a database transaction: an ordered transaction is not rolled back
 my ($kept_id, $kept) = propose($client, 'create_vehicle', 'V4', 'Audi', '80', '1985', 'Cy', '800');
 my $kept_payload = pack 'H*',
   app(  'SELECT encode(payload, \'hex\') FROM fabric.endorse('
@@ -179,10 +179,10 @@ is( app(    'BEGIN; SELECT fabric.submit('
 	'submitted in a transaction that is rolled back');
 is(app("SELECT validation_code FROM fabric.commit_status('trade', '$kept_id')"),
 	'VALID', 'it stays committed');
-is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'both nodes are the same');
+is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'both nodes have the same ledger');
 
-# a chaincode that this organisation approved without its code: queries go to another one, but not
-# what only this one may know
+# A chaincode that this organization approved without a package: queries go to another organization,
+# but not with transient data for this one only
 my $package_id = $org2->query(
 	"SELECT fabric.install_chaincode(fabric.package_chaincode('other_1', 'CREATE FUNCTION who() RETURNS text LANGUAGE sql AS \$\$ SELECT fabric.get_client_msp_id() \$\$;'))"
 );

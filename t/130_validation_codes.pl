@@ -1,8 +1,7 @@
-# Every validation code that a transaction of a block can have, through transactions made by hand:
-# by a client whose organisation let him in, and by an
-# orderer that lets anything in. Each is stored in its block with its code, the same at every node;
-# nothing of it reaches the state; the
-# chain continues; and a transaction id that was used is used.
+# Every validation code that a transaction of a block can have, through handmade transactions of an
+# admitted client and of an orderer that checks nothing. Each is stored in its block with its code,
+# the same at every node; an invalid one does not change the state; the chain continues; and its
+# transaction id counts as used.
 use strict;
 use warnings;
 use FindBin;
@@ -41,7 +40,7 @@ END $$;
 SQL
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'a', '1')");
 
-# a client of Org1, and the peers as which the test endorses itself
+# a client of Org1, and the peers whose endorsements the test makes
 Fabric::Pki::create_key($org1->path('client.key'));
 spew($org1->path('client.pem'),
 	$network->enroll($org1, 'client', 'client', $org1->path('client.key')));
@@ -67,7 +66,7 @@ sub height
 	  ->query("SELECT max(number) + 1 FROM fabric_internal.block WHERE channel = 'trade'");
 }
 
-# until a query gives true
+# wait until a query gives true
 sub wait_until
 {
 	my ($node, $sql) = @_;
@@ -76,7 +75,7 @@ sub wait_until
 	  or die "it did not come to this: $sql\n";
 }
 
-# the codes of the transactions from this block on, at a node, once it has as many
+# the codes of the transactions from this block on, at a node, once it has this many
 sub codes_from
 {
 	my ($node, $block, $count) = @_;
@@ -92,7 +91,7 @@ sub codes_from
 	];
 }
 
-# what must be the same at every node: blocks with their codes, and the state
+# the data that must be the same at every node: blocks with their codes, and the state
 sub digest
 {
 	my ($node) = @_;
@@ -113,7 +112,7 @@ sub state
 	);
 }
 
-# ---- what a client can bring through the orderers' checks ----
+# ---- transactions of a client that pass the orderers' checks ----
 
 my $used = make(writes => { used => 'yes' });
 my @by_client = (
@@ -223,7 +222,7 @@ foreach my $node ($org2, $org3)
 	is(digest($node), digest($org1), "$node->{name} found the same");
 }
 
-# what fabric says about them
+# the functions and views about them
 is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$used->{tx_id}')"),
 	'VALID', 'status of the valid one');
 is( $org1->query(
@@ -231,8 +230,8 @@ is( $org1->query(
 	'ENDORSEMENT_POLICY_FAILURE',
 	'status of one with too few endorsements');
 
-# ---- what only an orderer that checks nothing can bring into a block: a consenter that makes
-# itself the leader, and tells the others what is committed ----
+# ---- transactions that only an orderer without checks can order: a consenter that makes itself the
+# leader, and tells the others that they are committed ----
 
 my ($evil, @others) = $network->orderers;
 
@@ -326,12 +325,12 @@ is( $org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" .
 	'status of one with a wrong id');
 is( state($org1),
 	($state_before =~ s/a=1/a=winner/r) . ' twice=once used=yes',
-	'only the valid ones changed the state');
+	'only the valid transactions changed the state');
 is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"), 'winner',
 	'and it can be read');
 
-# what no block can hold beside others is not taken even from an orderer: every node would refuse
-# the whole block
+# a transaction that must be alone in its block is refused even from an orderer: every node would
+# refuse the whole block
 foreach my $case (
 	[
 		'a configuration',
@@ -354,7 +353,7 @@ foreach my $case (
 	like($error, $words // qr/LF002: envelope cannot be put into a block/, 'and the error says so');
 }
 
-# ---- what honest clients run into ----
+# ---- honest clients ----
 
 sub propose
 {
@@ -405,10 +404,12 @@ is(submit($two), "$two->{tx_id}\nMVCC_READ_CONFLICT", 'the second is not');
 
 my $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'p1', 'x')");
-is(submit($counted), "$counted->{tx_id}\nPHANTOM_READ_CONFLICT", 'a range into which a key came');
+is( submit($counted),
+	"$counted->{tx_id}\nPHANTOM_READ_CONFLICT",
+	'a range into which a key was inserted');
 $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'q1', 'x')");
-is(submit($counted), "$counted->{tx_id}\nVALID", 'a range beside which a key came');
+is(submit($counted), "$counted->{tx_id}\nVALID", 'a range beside which a key was inserted');
 $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'p1', 'y')");
 like(
@@ -419,9 +420,9 @@ like(
 my $lonely = endorse(propose('put', 'lonely', 'x'), ['Org2MSP']);
 is( submit($lonely),
 	"$lonely->{tx_id}\nENDORSEMENT_POLICY_FAILURE",
-	'one organisation is not enough');
+	'one organization is not enough');
 
-# an id that was used is used, whatever became of it
+# an id that was used stays used, whatever the code of its transaction
 foreach my $case ([ $one, 'valid' ], [ $two, 'in conflict' ], [ $lonely, 'short of endorsements' ])
 {
 	my ($transaction, $name) = @$case;
@@ -445,13 +446,13 @@ SELECT fabric.invoke('trade', 'book', 'nosuch');
 SQL
 like($conflict, qr/LF301.*nosuch/s, 'an unknown function is refused before anything is ordered');
 
-# invoke's error for a conflict names key, versions and the winner
+# the error of invoke for a conflict names key, versions and the winner
 my $log_size = -s $org1->cluster->logfile;
 $org1->set_faults('gateway_before_submit=hold');
 my $held = Fabric::Psql::start_query($org1->connection,
 	"\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')");
 ok($org1->wait_until_held('gateway_before_submit', $log_size), 'an invocation is endorsed');
-# which does not take turns with it
+# this session does not take turns with the other one
 my $early = $org1->query(
 	"SET fabric.fault_points = '';\nSET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])"
 );

@@ -1,7 +1,6 @@
-# A range in which keys were deleted, at a node that only validates: its scan is the first to meet
-# the dead index entries, remembers them, and
-# marks them at its end. What it remembers must live as long as the scan does: the ledger process
-# continues, and the keys that are left stay.
+# A range with deleted keys, at a node that only validates: its scan is the first to meet the dead
+# index entries, remembers them, and marks them at its end. The remembered entries must live as long
+# as the scan: the ledger process continues, and the remaining keys are found.
 use strict;
 use warnings;
 use FindBin;

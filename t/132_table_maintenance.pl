@@ -1,6 +1,6 @@
-# Maintenance of the ledger's tables by others (VACUUM, ANALYZE, REINDEX, ALTER TABLE) while a block
-# is written: its messages reach the ledger process
-# in the middle of its statements, whose plans it must not give up while they run.
+# Other sessions maintain the tables of the ledger (VACUUM, ANALYZE, REINDEX, ALTER TABLE) while a
+# block is written. Their invalidations reach the ledger process between its statements, whose plans
+# it must keep while they run.
 use strict;
 use warnings;
 use FindBin;
@@ -32,7 +32,7 @@ my $workers =
   "SELECT string_agg(kind || ' ' || pid || ' ' || restarts || ' ' || coalesce(last_error, ''), ', ' ORDER BY kind) FROM fabric.stat_workers";
 my $before = $org1->query($workers);
 
-# nobody has looked at how large the tables are: rows are found through the index nevertheless
+# the tables have no statistics: rows are found through the index nevertheless
 sub call
 {
 	my ($function, @arguments) = @_;
@@ -45,7 +45,7 @@ my $removed = "SELECT n_tup_del FROM pg_stat_user_tables WHERE relname = 'world_
 $org1->query(join(";\n", call('fill', 1, 10), call('remove', 1, 5), call('fill', 11, 5000)));
 my $rows_read = $org1->query($read);
 $org1->query(join(";\n", map { call('remove', $_, $_ + 9) } 11, 21, 31));
-# the ledger process reports what it did a second later, with another block
+# the ledger process reports its statistics a second later, with another block
 ok( FabricTest::wait_until(
 		sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }),
 	'keys are removed');
@@ -65,7 +65,7 @@ foreach my $maintenance (
 		"SELECT fabric.invoke('trade', 'book', 'put', 'key', \$\$$maintenance\$\$)");
 	ok( $org1->wait_until_held('commit_before_block', $log_size),
 		'the ledger process is about to write the block');
-	# done, or as far as it comes before the block
+	# done, or waiting for the lock of the block
 	my $maintaining = Fabric::Psql::start_query($org1->connection,
 		"SET application_name = 'maintenance';\n$maintenance");
 	FabricTest::wait_until(
@@ -84,7 +84,8 @@ foreach my $maintenance (
 }
 is($org1->query($workers), $before, 'no process ended');
 
-# the tables are looked for again in the middle of a simulation, where chaincode may look at none
+# in the middle of a simulation the tables are looked up again, although chaincode itself may not
+# read tables
 my $running =
   "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
 my $reading = Fabric::Psql::start_query($org1->connection,
@@ -96,7 +97,7 @@ is($org1->query($running), 1, 'and reads on');
 my ($read_output, $read_error, $read_status) = Fabric::Psql::finish_query($reading);
 is($read_status, 0, 'it does not notice') or diag($read_error);
 
-# an index is made again between two statements of a transaction, which holds no lock in between
+# the index is built again between two statements of a transaction that holds no lock in between
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
 foreach my $table ('block', 'transaction', 'world_state')
 {

@@ -1,4 +1,4 @@
-# The ledger's tables read and guarded: inside parallel plans, long histories, rows that are not
+# Reading and guarding the tables of the ledger: parallel plans, long histories, rows that are no
 # blocks, envelope dictionaries, private plaintext.
 use strict;
 use warnings;
@@ -23,8 +23,7 @@ $org1->query(join(";\n", map { put('k', $_) } 1 .. 80));
 my $height = $org1->query("SELECT height FROM fabric.chain_info('trade')");
 my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
 
-# views whose columns are decoded, and functions that read, above a parallel plan
-# PostgreSQL 16 renamed it
+# views with decoded columns, and functions that read, above a parallel plan
 my $always_parallel = $org1->query(
 	"SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')");
 my $parallel =
@@ -58,7 +57,7 @@ is( $org1->query(
 	'80|' . ($height - 1) . '|t',
 	'and so does everybody else');
 
-# transaction ids that are none are kept as they came, each in a form of its own
+# a transaction id that is not a hash is stored unchanged, in a form of its own
 is( $org1->query(
 		"SELECT fabric_internal.tx_id_text('\\x0101' || convert_to(repeat('a', 31), 'UTF8'))"),
 	'a' x 31,
@@ -110,7 +109,8 @@ is( $org1->query(
 	1,
 	'the audit says which blocks need it');
 
-# making one changes the channel's row, which a session that joins another channel must not hinder
+# making a dictionary changes the row of the channel, and must not block a session that joins
+# another channel
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
 my $genesis =
   $org1->query("SELECT encode(fabric.create_channel('other', '"
@@ -121,9 +121,10 @@ my ($joined, $hindered) =
 	  . Fabric::Host::bindir()
 	  . "/psql -h $host -p $port -qAtc \"SET lock_timeout = '60s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK"
   );
-is($joined, "other\ntrade", 'somebody joins another channel meanwhile') or diag($hindered);
+is($joined, "other\ntrade", 'a session joins another channel meanwhile') or diag($hindered);
 
-# the process that knew it ends; the next one continues without, and the number is not given again
+# the process that knew the dictionary ends; the next one continues without it, and its number is
+# not used again
 $org1->stop;
 $org1->start;
 $org1->query(join(";\n", map { put('k', $_) } 81 .. 160));
@@ -132,7 +133,7 @@ is($org1->query("SELECT id FROM fabric_internal.envelope_dictionary"),
 like(
 	$org1->error_of($last),
 	qr/dictionary 1 of channel "trade" is missing/,
-	'what was stored with the lost one is not read with another');
+	'rows stored with the lost one are not read with another');
 is( $org1->query(
 		"SELECT count(*) FROM fabric.transactions t WHERE channel = 'trade' AND block_number > $height + 1 AND length(envelope) > 0"
 	),
@@ -142,7 +143,7 @@ is( $org1->query(
 like(
 	slurp($org1->cluster->logfile),
 	qr/WARNING:  envelope dictionary 1 of channel "trade" is missing/,
-	"the server log tells");
+	"the server log reports it");
 
 # the other node has the blocks
 $org1->query('ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER refuse_change');
@@ -150,11 +151,12 @@ ok( FabricTest::wait_until(
 		sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }),
 	'the other node has all blocks');
 cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
-	'>', 0, 'what was stored with the lost dictionary is fetched again');
+	'>', 0, 'rows stored with the lost dictionary are fetched again');
 is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing now');
 is($org1->query($last), 't', 'it can be read');
 
-# private plaintext that was spoilt before its transaction came is missing, and no reason to stop
+# private plaintext that was damaged before its transaction arrived counts as missing, and does not
+# stop the commit
 my $package_id = $org1->query("SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade'");
 $org1->set_faults('commit_before_block=hold');
 my $approval = Fabric::Psql::start_query($org1->connection,
@@ -172,14 +174,14 @@ is($failed, 0, 'it is committed') or diag($why);
 like(
 	slurp($org1->cluster->logfile),
 	qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/,
-	'the server log tells');
+	'the server log reports it');
 is( $org1->query(
 		"SELECT approved FROM fabric.check_commit_readiness('trade', 'book', '2.0', 2) WHERE msp_id = 'Org1MSP'"
 	),
 	't',
 	'its hashes count');
 
-# a channel's dictionaries go with it
+# leaving a channel removes its dictionaries
 $org1->query("SELECT fabric.leave_channel('trade')");
 is($org1->query('SELECT count(*) FROM fabric_internal.envelope_dictionary'),
 	0, 'leaving a channel removes its dictionaries');

@@ -1,9 +1,8 @@
-# Contents that no honest client sends, but that the orderers let in, or that organisations could
-# agree upon: keys and names of every kind and length, values that
-# only look like JSON, times outside of every calendar, metadata, collections, ranges and chaincode
-# definitions made of rubbish. A transaction is
-# valid or has its code, the same at every node; no process ends; every view and every audit goes
-# on.
+# Contents that no honest client sends, but that the orderers admit, or that organizations could
+# agree upon: keys and names of every kind and length, values that only look like JSON, times
+# outside every calendar, invalid metadata, collections, ranges and chaincode definitions. A
+# transaction is valid or has its code, the same at every node; no process ends; every view and
+# every audit works.
 use strict;
 use warnings;
 use FindBin;
@@ -48,7 +47,7 @@ sub make
 
 sub message { return FabricWire::message(@_) }
 
-# rwset.NsReadWriteSet of a name, the bytes of its KVRWSet, collections; the results of several
+# rwset.NsReadWriteSet of a name, the bytes of its KVRWSet, and collections; the results of several
 sub ns
 {
 	my ($name, $set, @collections) = @_;
@@ -256,7 +255,7 @@ my @cases = (
 		'a version of the far future',
 		in_book([ 1, message([ 1, 'a' ], [ 2, message([ 1, \$minus_one ], [ 2, \$minus_one ]) ]) ])
 	],
-	# what the chaincode said
+	# responses of the chaincode
 	[
 		0,
 		'an odd event',
@@ -294,7 +293,7 @@ my @cases = (
 	],
 	[ 21, 'a message that is no text', make(response => message([ 1, \200 ], [ 2, "\xff" ])) ]);
 
-# ---- definitions that two of three organisations could put under _lifecycle ----
+# ---- definitions that two of three organizations could store under _lifecycle ----
 
 sub lifecycle
 {
@@ -315,7 +314,7 @@ sub definition
 
 my $anybody =
   message([ 2, message([ 1, 'vscc' ], [ 2, message([ 2, '/Channel/Application/Endorsement' ]) ]) ]);
-# the last two have an endorsement policy: one without content, which is none, and one of an unknown
+# the last two have an endorsement policy: an empty one, which counts as none, and one of an unknown
 # kind
 my $collections = message(
 	[
@@ -410,7 +409,7 @@ push @uses,
 		results => results(ns('collections', undef, collection('ok', $hashed_write))))
   ];
 
-# ---- not ordered: what only a limit would decide ----
+# ---- not ordered: transactions that only a limit of this project would invalidate ----
 
 my $long_hash =
   collection('_implicit_org_Org1MSP', message([ 2, message([ 1, 'h' x 3000 ], [ 3, 'v' ]) ]));
@@ -506,7 +505,7 @@ is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"), '1', 'ch
 is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name} verifies")
   foreach $network->nodes;
 
-# a history larger than what is kept in memory while the state is made again
+# a history larger than the memory for rebuilding the state
 my ($fingerprint) = FabricTest::fingerprints($network, 'trade');
 is( $org1->query(
 		"SET work_mem = '64kB';\nSELECT blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('trade')"
@@ -516,8 +515,8 @@ is( $org1->query(
 is($network->fingerprint($org1, 'trade'), $fingerprint, 'by its fingerprint too');
 is($org1->query("SELECT * FROM fabric.verify_chain('trade')"), '', 'and verifies');
 
-# values that are repeated in a change of nothing but metadata: more than fit into one message, or
-# into one statement's share
+# a change of metadata alone repeats the values: more than fit into one message, or into one
+# statement's share
 $org1->query(join(';', map { "SELECT fabric.invoke('trade', 'book', 'put_large', '$_')" } 1 .. 15));
 is($org1->error_of("SELECT fabric.invoke('trade', 'book', 'guard_large', '15')"),
 	'', 'the metadata of large values are changed by one small transaction');

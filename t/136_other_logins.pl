@@ -1,5 +1,5 @@
-# What a login of the database that has nothing to do with the ledger can use up or hold is nothing
-# that a block needs: notifications, and locks.
+# A login of the database that is not part of the ledger cannot use up or hold a resource that a
+# block needs: notifications, and locks.
 use strict;
 use warnings;
 use FindBin;
@@ -8,7 +8,7 @@ use FabricTest   qw(start_network fingerprints wait_until eventually_is height_o
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-# only sessions that ask for it wait for the synchronous standby, which is gone
+# only sessions that ask for it wait for the synchronous standby, which does not exist
 my $network = start_network(
 	orgs => 1,
 	orderers => 1,
@@ -29,8 +29,8 @@ sub put
 }
 sub last_block { return height_of($node, 'trade') - 1 }
 
-# a session whose commit waits for the standby and holds the lock under which all commits with
-# NOTIFY follow one another
+# a session whose commit waits for the standby, and holds the lock that orders all commits with
+# NOTIFY
 sub hold_queue
 {
 	my $session = start_query($stranger,
@@ -56,7 +56,7 @@ sub release_queue
 	finish_query($session);
 }
 
-# ---- a listener, as it should be: it looks for blocks by number when it is woken ----
+# ---- a listener as the manual recommends: when it is woken it looks for blocks by number ----
 
 my $listener = start_query($stranger,
 	"SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 9000);
@@ -94,7 +94,7 @@ ok( wait_until(
 		}),
 	'and fabric.stat_notifications shows that nothing is wrong');
 
-# ---- the queue is held ----
+# ---- the queue is locked ----
 
 my $holder = hold_queue(1);
 my $before = last_block();
@@ -109,7 +109,7 @@ eventually_is(
 	"3|t|t|another session's commit holds the NOTIFY queue",
 	'fabric.stat_notifications tells what is wrong');
 release_queue($holder);
-ok(hears($before + 3), 'the last block is told as soon as it can be, without a further one');
+ok(hears($before + 3), 'the last block is announced as soon as possible, without a further block');
 is(scalar(grep { $_ == $before + 1 || $_ == $before + 2 } @{ heard() }),
 	0, 'it stands for those before it');
 ok( wait_until(
@@ -139,7 +139,7 @@ is($node->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"
 	0, 'nor of the worker');
 $node->set_faults('');
 $node->query("SELECT pg_terminate_backend($worker)");
-ok(hears(last_block()), 'the worker after it tells what it could not');
+ok(hears(last_block()), 'its successor announces the blocks that it could not');
 
 $node->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener'");
@@ -172,8 +172,7 @@ $node->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader'");
 finish_query($reader);
 
-# ---- the lock table is full: nobody can even connect; what was ordered is committed when it is
-# over ----
+# ---- the lock table is full: no login is possible; blocks are committed when it is over ----
 
 my $greedy = start_query($stranger, <<'SQL');
 \set ON_ERROR_STOP off
@@ -186,7 +185,7 @@ ok( wait_until(
 			(Fabric::Psql::try_query($node->connection, 'SELECT 1'))[1] =~ /out of shared memory/;
 		}),
 	'a stranger takes all locks');
-# by the system's means: no other session can begin
+# with a signal, since no other session can start
 seek $greedy->{output}, 0, 0;
 my ($greedy_pid) = join('', readline($greedy->{output})) =~ /^pid (\d+)/m;
 kill 'TERM', $greedy_pid;

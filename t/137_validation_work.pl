@@ -1,10 +1,11 @@
-# What the most expensive transactions cost a committer: blocks made by a leader that admits
-# everything, since orderers refuse such transactions. Whatever is in
-# one, its policies are parsed and evaluated once, its signatures verified once, and its work grows
-# with its size.
-# Counts are asserted, and orderers must refuse all of it. Times are printed: FABRIC_WORST_SIZE=40
-# makes the transactions 40 times as large, each in a block of
-# its own, and FABRIC_WORST_REPORT names a file for the lines (docs/performance.md).
+# The cost of the most expensive transactions for a committer, in blocks of a leader that admits
+# everything, because orderers refuse such transactions. A committer parses and evaluates the
+# policies of a transaction once and verifies its signatures once, and its work grows with the size
+# of the transaction.
+#
+# Counts are asserted, and orderers must refuse all of these transactions. Times are printed:
+# FABRIC_WORST_SIZE=40 makes the transactions 40 times as large, each in a block of its own, and
+# FABRIC_WORST_REPORT names a file for the lines (docs/performance.md).
 use strict;
 use warnings;
 use FindBin;
@@ -18,7 +19,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $size = $ENV{FABRIC_WORST_SIZE} || 1;
-# between what the false leader tells the one consenter and the other there must be no election,
+# no election may happen between the messages of the false leader to one consenter and to the other,
 # however busy the machine is
 my $network = FabricTest::start_network(
 	orgs => 3,
@@ -99,7 +100,7 @@ sub one_of
 		map { [ 3, $_ ] } @principals);
 }
 
-# endorsements by valid identities whose signatures are none of theirs, in front of the good one
+# endorsements by valid identities with invalid signatures, before the good one
 sub junk
 {
 	my ($payload_of, $count) = @_;
@@ -159,7 +160,7 @@ sub signed
 	return map { FabricWire::signed($_) } @_;
 }
 
-# One block of these envelopes, from a leader that admits everything: the codes, and what it cost at
+# One block of these envelopes, from a leader that admits everything: the codes, and the cost at
 # Org2
 sub block_of
 {
@@ -191,8 +192,8 @@ sub block_of
 	return %cost;
 }
 
-# what no orderer takes is ordered nevertheless: cases of one block, or each in its own when they
-# are measured
+# order transactions that orderers refuse: all cases in one block, or each in its own when they are
+# measured
 sub blocks_of
 {
 	my (@cases) = @_;
@@ -208,7 +209,7 @@ sub blocks_of
 	return %sum;
 }
 
-# the orderers' answer to a transaction
+# the answer of the orderers to a transaction
 sub refused
 {
 	my ($transaction, $limit) = @_;
@@ -352,7 +353,7 @@ my ($ranges, $reads) = (500 * $size, 5000 * $size);
 sub read_of  { return [ 1, message([ 1, $_[0] ]) ] }
 sub range_of { my ($from, $to) = @_; return [ 2, message([ 1, $from ], [ 2, $to ], [ 3, \1 ]) ] }
 
-# the summary of a real query, which says that it had as many results as there are
+# the summary of a real query, with the number of its results
 my $results_count = 4000 * ($size > 10 ? 10 : $size);
 $org1->query("SELECT fabric.invoke('trade', 'book', 'fill', 'm', '$results_count')");
 $org1->query("SELECT fabric.invoke('trade', 'book', 'count_range', 'm', 'mz')");
@@ -368,7 +369,7 @@ my $query = FabricWire::get($book, 2, 2);
 isnt($query, undef, 'a query of a transaction by the shim');
 my $repeated = 200 * $size;
 
-# keys that are there
+# keys that exist
 my $existing = 500 * $size;
 $org1->query("SELECT fabric.invoke('trade', 'book', 'fill', 'e', '$existing')");
 
@@ -461,10 +462,10 @@ refused($crowded[0], 'Namespaces');
 if ($size == 1)
 {
 	is($cost{codes}, '0 x 1, 4 x 200, 25 x ' . scalar @crowded, 'each has its code');
-	is($cost{identities_checked}, 1, 'what is no identity is looked at once');
+	is($cost{identities_checked}, 1, 'an invalid identity is examined once');
 	is($cost{policies_evaluated}, scalar(@crowded) + 1, 'and policies once for each transaction');
 }
 
 my @different = FabricTest::fingerprints($network, 'trade');
-is(scalar @different, 1, 'all nodes are the same');
+is(scalar @different, 1, 'all nodes have the same ledger');
 done_testing();

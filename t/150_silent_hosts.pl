@@ -1,10 +1,9 @@
-# Nodes that are there and do not answer.
+# Nodes that run and do not answer.
 #
-# A host that swallows what is sent to it, as one without power behind a switch does: nobody waits
-# for it. The orderers keep their leader, sessions
-# their time limits, and the node is back in the network as soon as it answers. An organisation
-# whose database hangs is replaced by another one, a
-# name that nobody knows is an error like others.
+# A host that swallows packets, as one without power behind a switch does, delays no other node: the
+# orderers keep their leader, sessions keep their time limits, and the node is back in the network
+# as soon as it answers. An organization whose database hangs is replaced by another one, and an
+# unknown host name is an error like others.
 use strict;
 use warnings;
 use FindBin;
@@ -17,8 +16,8 @@ use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-# times that a busy machine keeps, and that are still shorter than the system's for a host that does
-# not answer; an orderer that waited for a connection would lose its leadership
+# Limits that a busy machine keeps, still shorter than the system's for a host that does not answer.
+# An orderer that waited for a connection would lose its leadership
 my $network = start_network(
 	orgs => 3,
 	orderers => 3,
@@ -26,7 +25,7 @@ my $network = start_network(
 	settings => "fabric.connect_timeout = 8s\nfabric.raft_election_timeout = 4s\n");
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $leader = wait_for_leader($network, 'trade');
 my ($silent, $follower) = reverse grep { $_ != $leader } @nodes;
 
@@ -80,11 +79,11 @@ $begin = time;
 like(
 	$leader->error_of($endorse),
 	qr/LF310.*$silent->{msp_id}: could not connect.*timeout expired/s,
-	'who insists on it is told after fabric.connect_timeout');
+	'a client that names it gets the reason after fabric.connect_timeout');
 cmp_ok(time - $begin, '<', 100, 'long before the time for the call is over');
 $begin = time;
 like($leader->error_of("SET statement_timeout = '500ms'; $endorse"),
-	qr/57014/, 'and a session can be cancelled meanwhile');
+	qr/57014/, 'and a session can be canceled meanwhile');
 cmp_ok(time - $begin, '<', 8, 'before that');
 
 @held = ();
@@ -94,7 +93,7 @@ ok( wait_until(
 			$leader->query("SELECT bool_and(connected) FROM fabric.stat_orderer_followers") eq 't';
 		}),
 	'when it answers, it is connected again');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # ---- a node that takes the request and does not answer ----
 
@@ -116,21 +115,21 @@ my @times = split /\n/, $leader->query(
 				  . create_vehicle("H$_")
 				  . ') AS call')
 		} 1 .. 3));
-is(scalar @times, 3, 'an organisation that does not answer is replaced by another one');
+is(scalar @times, 3, 'an organization that does not answer is replaced by another one');
 cmp_ok($times[2] - $times[0], '<', 120, 'long before the time for the call is over');
 like(
 	$leader->error_of(
 		"SET fabric.endorsement_timeout = '8s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E2', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])"
 	),
 	qr/LF310.*$hanging->{msp_id}: no answer yet/s,
-	'who insists on it is told');
+	'a client that names it gets the reason');
 ok( wait_until(
 		sub {
 			$hanging->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$leader->{role}' AND wait_event_type = 'Lock'"
 			) == 0;
 		}),
-	'where nobody waits for the answer any more, the request is given up');
+	'a request is given up when no session waits for its answer');
 $hanging->query(
 	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(600)\' AND pid <> pg_backend_pid()'
 );
@@ -146,28 +145,28 @@ $leader->query(
 # the relay connects again
 $leader->reload;
 $begin = time;
-# where the name service itself does not answer, the time for connecting ends it
+# when the name service itself does not answer, the time limit for connecting ends the attempt
 eventually_like(
 	sub { $leader->error_of($insist) },
 	qr/LF310.*$hanging->{msp_id}: could not connect.*(could not find the address of host "nobody\.invalid"|timeout expired)/s,
-	'who has a name that cannot be found is not reached');
+	'a node whose name cannot be resolved is not reached');
 cmp_ok(time - $begin, '<', 100, 'long before the time for the call is over');
 $begin = time;
 like($leader->error_of("SET statement_timeout = '500ms'; $insist"),
-	qr/57014|LF310/, 'and can be cancelled');
+	qr/57014|LF310/, 'and can be canceled');
 cmp_ok(time - $begin, '<', 8, 'before that');
 $leader->query('DELETE FROM fabric_internal.node');
 
-# an organisation that is named many times is asked once
+# an organization that is named several times is asked once
 my $many = "array_fill('$hanging->{msp_id}'::text, ARRAY[100])";
 is( $leader->query(
 		"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['M1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => $many || '$leader->{msp_id}'::text)"
 	),
 	'VALID',
-	'an organisation that is named many times endorses once');
+	'an organization that is named many times endorses once');
 is( $leader->query(
 		"SELECT jsonb_array_length(jsonb_path_query_first(fabric.decode_message('common.Envelope', envelope), '\$.**.endorsements')) FROM fabric.transactions WHERE channel = 'trade' AND arguments[1] = 'M1'"
 	),
 	2, 'really');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

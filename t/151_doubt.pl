@@ -1,6 +1,6 @@
-# A call that ends with an error although its transaction may be committed says so, with the
-# transaction's id; one whose transaction was not handed to
-# anybody does not. An orderer's words when a transaction is handed in again are not its fate.
+# A call that fails although its transaction may be committed says so, with the transaction's id; a
+# call whose transaction was not submitted does not. An orderer's answer to a repeated submission
+# does not decide the result of the transaction.
 use strict;
 use warnings;
 use FindBin;
@@ -23,9 +23,9 @@ my $doubt =
 
 deploy_registry($network,
 	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# what became of the transaction that an error names
+# the validation code of the transaction that an error names
 sub outcome
 {
 	my ($error) = @_;
@@ -36,7 +36,7 @@ sub outcome
 	);
 }
 
-# the orderers take it, and their answer does not come in time
+# the orderers accept it, and their answer is late
 $_->set_faults('submit_before_answer=hold') foreach @orderers;
 my $error = $client->error_of("SET fabric.broadcast_timeout = '6s'; " . create_vehicle('A1'));
 like(
@@ -62,25 +62,25 @@ ok( wait_until(
 	'the connection is cut');
 $_->set_faults('') foreach @orderers;
 (undef, $error, my $status) = finish_query($session);
-# another orderer took it within the time: that is as good
+# another orderer accepted it within the time: the call succeeds
 ok($status == 0 || outcome($error) eq 'VALID',
 	'a lost connection: the call succeeds with another orderer, or names the transaction')
   or diag($error);
 
-# cancelled while it waits for the block
+# canceled while it waits for the block
 $client->set_faults('ledger_before_commit=hold');
 $error = $client->error_of("SET statement_timeout = '6s'; " . create_vehicle('A3'));
-like($error, qr/57014.*statement timeout/, 'cancelled while it waits for the block');
+like($error, qr/57014.*statement timeout/, 'canceled while it waits for the block');
 $client->set_faults('');
 is(outcome($error), 'VALID', 'it was committed');
 
-# refused by everybody: no doubt
+# refused by all orderers: no doubt
 $error = $client->error_of(invoke('create_vehicle', 'A4', 'x', 'y', 'no year', 'z', '1'));
 isnt($error, '', 'chaincode refuses');
 unlike($error, qr/may be committed/, 'and nothing is in doubt');
 
-# the orderers die after they have ordered it, and before this node, which orders too, has the
-# block: handing it in again fails, the transaction does not
+# the orderers die after they have ordered it, and before this node, also an orderer, has the block:
+# submitting again fails, but the transaction is committed
 wait_for_leader($network, 'trade');
 my ($here, @others) = @orderers;
 $here->set_faults('ledger_before_commit=hold');
@@ -101,22 +101,22 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.nodes WHERE role = 'orderer' AND last_error_at > '$killed_at'"
 			) > 0;
 		}),
-	'it is handed in again, and nobody takes it');
+	'it is submitted again, and no orderer accepts it');
 $here->set_faults('');
 (my $output, $error, $status) = finish_query($session);
 is($status, 0, 'the call succeeds although no orderer would have taken it again') or diag($error);
 is( $here->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'"),
 	1, 'the transaction is committed');
 
-# without any orderer nothing is handed in
+# without an orderer nothing is submitted
 $error = $here->error_of("SET fabric.broadcast_timeout = '3s'; " . create_vehicle('A6'));
 like($error, qr/LF50[23]/, 'no orderer can be reached');
 unlike($error, qr/may be committed/, 'which is no doubt');
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is( $here->query(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key IN ('A4', 'A6')"),
 	0,
-	'what was refused did not happen');
+	'refused transactions have no effect');
 done_testing();

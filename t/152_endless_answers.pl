@@ -1,5 +1,5 @@
-# A node that answers without end, which a hostile member may do: it is not listened to any longer
-# than an answer may be, and others take its part.
+# A hostile member's node answers without end: other nodes stop reading at the limit of an answer,
+# and ask another node.
 use strict;
 use warnings;
 use FindBin;
@@ -18,9 +18,9 @@ my $network = start_network(
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 $org1->query(create_vehicle('V1'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# the superuser of an organisation replaces what its node says to others
+# the superuser of an organization replaces the answers of its node to others
 sub falsify_answer
 {
 	my ($node, $function, $arguments, $result) = @_;
@@ -55,7 +55,7 @@ my $insist =
 like(
 	$org3->error_of($insist),
 	qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s,
-	'who insists on it is told');
+	'a client that names it gets the reason');
 my $session = start_query($org3->connection,
 		"SET application_name = 'caller';\n"
 	  . create_vehicle('E2')
@@ -78,7 +78,7 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org3->{role}' AND state = 'active' AND query LIKE '%endorse%'"
 			) == 0;
 		}),
-	'the babbler talks to nobody');
+	'the node with endless answers has no reader left');
 
 # ---- blocks ----
 
@@ -86,19 +86,19 @@ my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')")
 falsify_answer($org1, 'deliver', 'seek bytea, bytes_max int, wait_ms int', 'bytea');
 $org3->query("SELECT fabric.leave_channel('trade')");
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
-# endorsed by too few, so not valid, but a block
+# endorsed by too few, so invalid, but still a block
 my $block =
   "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'read_vehicle', ARRAY['V1'], endorsing_orgs => ARRAY['Org2MSP'])";
 $org2->query($block);
 is(scalar(fingerprints($network, 'trade')), 1, 'a peer gets its blocks from another orderer');
-# it asks one after the other, so the babbler's turn comes
+# the peer asks the sources in turn, so it reaches this one
 ok( wait_until(
 		sub {
 			$org3->query(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
 			) =~ /localhost:$org1->{port}: lost connection/;
 		}),
-	'and notes who did not answer properly'
+	'and records the node that did not answer properly'
 ) or diag($org3->query('SELECT * FROM fabric.stat_workers'));
 cmp_ok(
 	memory_of(
@@ -107,5 +107,5 @@ cmp_ok(
 	'<', 900,
 	'its memory is bounded too');
 $org2->query($block);
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -1,6 +1,6 @@
-# A leader that is asked to end hands the leadership over first: after pg_terminate_backend, in a
-# fast shutdown under load, and when its node leaves
-# the channel. The election timeout is so long that no election can come about by itself.
+# A leader that is asked to end first hands the leadership over: after pg_terminate_backend, in a
+# fast shutdown under load, and when its node leaves the channel. The election timeout is so long
+# that no election starts by timeout.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ my @nodes = $network->nodes;
 my $orderer_pid = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'";
 deploy_registry($network, policy => $ANY_TWO);
 
-# a worker reads the time when it starts
+# a worker reads the timeout when it starts
 my $leader = wait_for_leader($network, 'trade');
 $_->set("fabric.raft_election_timeout = 600s\n") foreach @nodes;
 foreach my $node (grep { $_ != $leader } @nodes)
@@ -62,7 +62,7 @@ sub check_handed_over
 	splice @named, 0, $named_before;
 	ok((grep { $_ == $next->{number} } @named),
 		"$what: it is one that $before->{name} has named (@named)");
-	cmp_ok(term_of($next), '<=', $term + @named, "$what: nobody else has called an election");
+	cmp_ok(term_of($next), '<=', $term + @named, "$what: no other node has started an election");
 	return $next;
 }
 
@@ -122,7 +122,7 @@ is(scalar @answered, 160, 'all are answered');
 diag(sprintf 'the longest call took %.0f ms', 1000 * $longest);
 $leader->start;
 is(scalar(fingerprints($network, 'trade')),
-	1, "$leader->{name} has caught up, all nodes are the same");
+	1, "$leader->{name} has caught up, all nodes have the same ledger");
 
 # ---- its node leaves the channel ----
 
@@ -134,7 +134,7 @@ $next = check_handed_over('leave_channel', $leader, $term, $named);
 $next->query(create_vehicle('after-leaving'));
 is(vehicles_of($next), 162, 'nothing is missing');
 
-# ---- alone, there is nobody to hand over to: it ends nevertheless ----
+# ---- without another consenter the leader ends without a hand-over ----
 
 my ($last) = grep { $_ != $leader && $_ != $next } @nodes;
 $last->stop;

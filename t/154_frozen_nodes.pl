@@ -1,6 +1,6 @@
-# A frozen node does not stall the sessions of others: one that endorses, one that orders, the
-# leader. Sessions share what they have learned, and use the node
-# again when it is back.
+# A frozen node does not stall the sessions of others, whether it endorses, orders, or leads.
+# Sessions of a node share their measurements of other nodes, and use the node again when it is
+# back.
 use strict;
 use warnings;
 use FindBin;
@@ -11,8 +11,8 @@ use Fabric::Node;
 use Fabric::Psql qw(start_query finish_query);
 use Test::More;
 
-# the fourth is a pure peer, whose sessions have no orderer of their own. A call that were left
-# alone would wait for minutes
+# The fourth node is a pure peer, whose sessions have no orderer of their own. A call without the
+# protection would wait for minutes
 my $network = start_network(
 	orgs => 4,
 	orderers => 3,
@@ -22,7 +22,7 @@ my @nodes = $network->nodes;
 my $client = $nodes[3];
 deploy_registry($network,
 	policy => "AND('Org4MSP.peer', OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer'))");
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 sub freeze
 {
@@ -71,7 +71,7 @@ sub times_of
 	return @times;
 }
 
-# what is usual is learned
+# learn the usual times
 times_of('before', start_calls('warm', 15));
 my $leader = wait_for_leader($network, 'trade');
 
@@ -84,9 +84,9 @@ is(scalar(grep { $_ > 90000 } @times), 0, 'none waited until a time limit of its
 @times = times_of('it still is', start_calls('later', 20));
 is(scalar(grep { $_ > 90000 } @times), 0, 'nor do later ones');
 kill 'CONT', @frozen;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same when it is back');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger when it is back');
 
-# ---- who endorses, and does not lead ----
+# ---- a node that endorses, and does not lead ----
 
 times_of('between', start_calls('between', 10));
 $leader = wait_for_leader($network, 'trade');
@@ -95,9 +95,9 @@ my ($first) = grep { $_ != $leader } @nodes[ 0 .. 2 ];
 @times = times_of("$first->{name} is frozen", map { start_calls("peer-$_", 20) } 1 .. 3);
 is(scalar(grep { $_ > 90000 } @times), 0, 'none waited until a time limit of its call');
 kill 'CONT', @frozen;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same when it is back');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger when it is back');
 
-# it is used again: with the others gone, nobody else can endorse
+# it is used again: the other nodes are stopped, so that only it can endorse
 ok( wait_until(
 		sub {
 			(   $client->try_query(

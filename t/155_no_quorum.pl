@@ -1,5 +1,5 @@
-# Without a quorum of orderers a call ends with LF502 within fabric.broadcast_timeout, and says
-# which orderers were asked and what each of them said.
+# Without a quorum of orderers a call ends with LF502 within fabric.broadcast_timeout, and names the
+# orderers that were asked, with the answer of each.
 use strict;
 use warnings;
 use FindBin;
@@ -20,7 +20,7 @@ my @orderers = $network->orderers;
 my $client = $nodes[3];
 my $package_id = deploy_registry($network,
 	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $leader = wait_for_leader($network, 'trade');
 my ($left, $stopped) = grep { $_ != $leader } @orderers;
 my $unreachable = join '|', $leader->{port}, $stopped->{port};
@@ -52,8 +52,8 @@ foreach my $node ($left, $client)
 	like(
 		$error,
 		qr/HINT:.*More than half of the channel's orderers must run/,
-		"$node->{name}: and what is to be done");
-	unlike($error, qr/may be committed/, "$node->{name}: nobody has taken the transaction");
+		"$node->{name}: and the hint says what to do");
+	unlike($error, qr/may be committed/, "$node->{name}: no orderer has accepted the transaction");
 }
 like(
 	$client->error_of(
@@ -66,10 +66,10 @@ like(
 
 $_->start foreach $leader, $stopped;
 $leader = wait_for_leader($network, 'trade');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 ($left, $stopped) = grep { $_ != $leader } @orderers;
-# they fall silent, and before the third one notices, which takes it longer than a busy machine needs
-# for a call, it takes a transaction; a worker reads the time when it starts
+# The two stop answering. The third one notices this later than a busy machine needs for a call, so
+# it accepts a transaction before. A worker reads the timeout when it starts
 my $orderer_pid = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'";
 my $old_pid = $left->query($orderer_pid);
 $left->set("fabric.raft_election_timeout = 15s\n");
@@ -93,7 +93,7 @@ like(
 	$error,
 	qr/LF502: channel "trade" has no leader now/,
 	'with LF502, long before fabric.commit_timeout');
-like($error, qr/HINT:.*fabric\.commit_status/, 'and a hint how to learn what became of it');
+like($error, qr/HINT:.*fabric\.commit_status/, 'and a hint how to find out the result');
 like(
 	$error,
 	qr/CONTEXT:.*transaction [0-9a-f]{64} was handed to an orderer and may be committed all the same/,
@@ -103,7 +103,7 @@ kill 'CONT', @frozen;
 wait_for_leader($network, 'trade');
 $client->query(create_vehicle('W2'));
 is(scalar(fingerprints($network, 'trade')),
-	1, 'all nodes are the same when there is a quorum again');
+	1, 'all nodes have the same ledger when there is a quorum again');
 like(
 	$left->query(
 		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$tx_id', '5 s')"

@@ -1,5 +1,5 @@
-# A source of blocks that failed is shown as recovered although another one gives blocks without a
-# pause, so that the peer has no reason to ask it for blocks.
+# A failed source of blocks is shown as recovered even while another one delivers blocks without a
+# pause, so that the peer has no reason to ask the first one for blocks.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ $network->deploy('trade', 'book',
 CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql
 	AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 sub condition_of
 {
@@ -50,7 +50,7 @@ END $$
 SQL
 }
 
-# while no blocks come, the peer asks one source after the other
+# while no blocks arrive, the peer asks one source after the other
 my $leader = wait_for_leader($network, 'trade');
 my ($failing, $calling) = grep { $_ != $leader } @orderers;
 $failing->kill_hard;
@@ -59,9 +59,9 @@ my $calls = start_calls($calling);
 ok(blocks_come(), 'another one gives blocks');
 $failing->start;
 ok(wait_until(sub { condition_of($failing) == 0 }), 'its recovery is seen');
-ok(blocks_come(), 'blocks come meanwhile');
+ok(blocks_come(), 'blocks arrive meanwhile');
 $calling->query('CREATE TABLE public.enough ()');
 my (undef, $error, $status) = finish_query($calls);
 is($status, 0, 'no call has failed') or diag($error);
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -1,5 +1,5 @@
-# fabric.log_min_call_duration: a call that took long is in the log, with its steps and what it
-# waited for; other calls are not.
+# fabric.log_min_call_duration: the log has each call that took longer, with its steps and waits,
+# and no other call.
 use strict;
 use warnings;
 use FindBin;
@@ -19,7 +19,7 @@ sub logged
 	return defined $line ? "$1$2" : '';
 }
 
-# the id of a call with these settings
+# the transaction id of a call with these settings
 sub call
 {
 	my ($settings, $id) = @_;

@@ -1,6 +1,6 @@
-# An endorsement says what the chaincode says, whoever asks for it: settings that another
-# organization's node chooses for its sessions, differences between the
-# nodes' configurations, and cursors of a session have no part in it; in PL/Perl and PL/Tcl neither.
+# An endorsement depends on the chaincode only, whichever node asks for it: settings that another
+# organization's node chooses for its sessions, differences between the configurations of nodes, and
+# cursors of a session do not influence it; nor do they in PL/Perl and PL/Tcl.
 use strict;
 use warnings;
 use FindBin;
@@ -50,7 +50,7 @@ sub invoke
 	return "SELECT fabric.invoke('trade', 'bank', " . join(', ', map { literal($_) } @_) . ')';
 }
 
-# ---- the other organization's node wants an endorsement of what the chaincode forbids ----
+# ---- the other organization's node wants an endorsement that the chaincode forbids ----
 
 my $hostile = 'plpgsql.check_asserts = off';
 $org1->query("ALTER ROLE fabric_node_org2msp SET $hostile");
@@ -59,7 +59,7 @@ like(
 	$error,
 	qr/amount must be positive/,
 	'an assertion holds although both sessions switch assertions off');
-is($org2->query("SET $hostile; " . invoke('pay', '5')), 'paid', 'what it allows works');
+is($org2->query("SET $hostile; " . invoke('pay', '5')), 'paid', 'an allowed call works');
 
 # ---- nodes that are configured differently give the same bytes ----
 

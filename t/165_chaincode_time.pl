@@ -1,6 +1,6 @@
-# Chaincode ends at its time limit, at a cancellation, a termination and a fast shutdown, whatever
-# it does: code without interrupts, loops of other languages, code that
-# catches the cancellation, handlers of signals. Nothing but its own session notices.
+# Chaincode ends at its time limit, at a cancellation, a termination and a fast shutdown, even if it
+# runs code without interrupts or loops of other languages, catches the cancellation, or handles
+# signals. Only its own session is affected.
 use strict;
 use warnings;
 use FindBin;
@@ -11,7 +11,7 @@ use Fabric::Psql qw(start_query finish_query literal);
 use Test::More;
 use Time::HiRes qw(time);
 
-# generous for a busy machine; the functions would run for minutes to hours
+# generous for a busy machine; the functions would run for minutes or hours
 my $SOON = 60;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -56,7 +56,7 @@ sub set_limit
 		"the limit is $limit");
 }
 
-# the call's error, and that it ended soon after $limit seconds
+# the error of the call, which ended soon after $limit seconds
 sub ends
 {
 	my ($function, $limit, @arguments) = @_;
@@ -71,7 +71,7 @@ sub ends
 	return $error;
 }
 
-# what must be as before at the end: nothing was restarted, and a session that was there is there
+# nothing was restarted, and a session from before is still connected
 my $started = $org1->query('SELECT pg_postmaster_start_time()');
 my $workers = $org1->query(
 	"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"
@@ -104,7 +104,7 @@ like(ends('perl_ignores', 2), $ended, 'PL/Perl that ignores signals');
 like(ends('tcl_loops', 2), $ended, 'PL/Tcl');
 like(ends('tcl_catches', 2), $limited, 'PL/Tcl that catches the cancellation');
 
-# code that reacts to the limit costs the session nothing
+# code that reacts to the limit does not end the session
 my ($output, $error) =
   $org1->try_query("\\set ON_ERROR_STOP off\n"
 	  . call_of('renders')
@@ -137,17 +137,17 @@ foreach my $function (qw(trims perl_loops perl_catches perl_ignores tcl_catches)
 		like(
 			$error,
 			$how eq 'pg_cancel_backend' ? qr/57014/ : qr/57P01/,
-			'with the SQLSTATE of what was asked');
+			'with the SQLSTATE of the interruption');
 	}
 }
 
-# another organization's node: it is free again, the connection was closed, a third organization was
-# asked
+# a node of another organization: it is free again, the connection was closed, and a third
+# organization was asked
 set_limit($org1, '10min');
 set_limit($org3, '10min');
 set_limit($org2, '2s');
 my $submit = "SELECT validation_code FROM fabric.submit_transaction('trade', 'endless', %s)";
-# longer than Org2's limit on any machine, and not too long for a test
+# longer than Org2's limit on any machine, but not too long for a test
 my $long = 40000;
 my $both = "endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP']";
 ($output, $error) = $org1->try_query(
@@ -175,7 +175,7 @@ eventually_is(
 	0,
 	'its node is free');
 
-# nothing else has noticed
+# no other process was affected
 is($org1->query('SELECT pg_postmaster_start_time()'), $started, 'the server was not restarted');
 is( $org1->query(
 		"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"
@@ -219,6 +219,6 @@ cmp_ok(time - $begin, '<', 100, 'a fast shutdown while they run');
 finish_query($_) foreach @sessions, $witness;
 $org1->start;
 unlike(slurp($org1->cluster->logfile), qr/not properly shut down/, 'was a clean one');
-is($org1->query(call_of('answer')), '42', 'all is well');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is($org1->query(call_of('answer')), '42', 'chaincode works');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -1,6 +1,6 @@
-# What chaincode says: its messages cannot fill the log or flood the client, its errors are not
-# taken for the node's, the node's cannot be caught, and nothing of a package
-# runs before it is accepted.
+# Messages and errors of chaincode: messages cannot fill the log or flood the client, errors of
+# chaincode are told apart from the node's, chaincode cannot catch the node's, and no code of a
+# package runs before the package is accepted.
 use strict;
 use warnings;
 use FindBin;
@@ -66,7 +66,7 @@ sub call_of
 	return "SELECT fabric.query('trade', 'loud', " . join(', ', map { literal($_) } @_) . ')';
 }
 
-# (output, errors and notices, what was added to the server's log) of a call
+# (output, errors and notices, new lines of the server's log) of a call
 sub called
 {
 	my ($settings, @call) = @_;
@@ -128,7 +128,7 @@ like(
 
 # ---- errors of the chaincode ----
 
-# SQLSTATEs that mean something to the node's clients are not passed on, others are
+# SQLSTATEs with a meaning for the node's clients are not passed on, others are
 foreach my $code (
 	qw(LF306 LF001 LF002 57014 57P01 XX000 XX001 53200 53100 58030 40001 54001 55P03 72000 LF999))
 {
@@ -152,8 +152,8 @@ foreach my $code (qw(P0001 22012))
 		qr/$code: raised with $code.*chaincode "loud", function "raises_again", organization Org1MSP/s,
 		'also when it is raised again');
 }
-is($node->query(call_of('catches_its_own', '53200')), 'caught 53200',
-	'it can catch what it raised');
+is($node->query(call_of('catches_its_own', '53200')),
+	'caught 53200', 'it can catch an error that it raised');
 like(
 	$node->error_of(call_of('dies')),
 	qr/38000: died.*chaincode "loud", function "dies"/s,
@@ -170,8 +170,8 @@ foreach my $language ('', '_in_perl', '_in_tcl')
 }
 SKIP:
 {
-	# valgrind keeps RLIMIT_DATA to itself and applies it to brk alone: what the process maps has no
-	# limit there
+	# valgrind intercepts RLIMIT_DATA and applies it to brk alone: memory that the process maps has
+	# no limit there
 	skip 'valgrind does not limit memory', 1 if $ENV{FABRIC_TEST_MEMCHECK};
 
 	$node->query("ALTER SYSTEM SET fabric.chaincode_memory_limit = '200MB'");
@@ -181,7 +181,7 @@ SKIP:
 	like(
 		$node->error_of(call_of('big')),
 		qr/LF003: chaincode "loud" needs too much memory.*Failed on request of size 1000007 in memory context.*fabric\.chaincode_memory_limit/s,
-		'it tells what was needed');
+		'the error has the requested size and the name of the limit');
 	like(
 		$node->error_of(call_of('sorts')),
 		qr/LF003: .*temporary file size exceeds temp_file_limit \(204800kB\)/s,
@@ -235,7 +235,7 @@ unlike(
 like(
 	$error,
 	qr/WARNING:  chaincode package "p_\d+": BEGIN block ran/,
-	'what runs during an accepted installation names the package');
+	'messages during an accepted installation name the package');
 unlike(
 	substr(slurp($node->cluster->logfile), $size),
 	qr/^BEGIN block printed/m,

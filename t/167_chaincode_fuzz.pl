@@ -30,7 +30,7 @@ log_min_error_statement = panic
 CONF
 my ($plain, $strange) = $network->nodes;
 
-# ---- the second server is as different as it can be ----
+# ---- the second server differs from the first in as many settings as possible ----
 
 my ($foreign) = grep { /^(?:de|fr|ru|tr|es)_\w+\.utf-?8$/i } split /\n/, qx{locale -a};
 my %settings = (
@@ -144,7 +144,7 @@ SQL
 my $started = join ' ', map { $_->query('SELECT pg_postmaster_start_time()') } $plain, $strange;
 my ($compared, $differing, $unfinished, $lost, $answered) = (0, 0, 0, 0, 0);
 
-# what each node says to calls of attempt; a session that was ended begins again behind the call
+# the answers of each node to calls of attempt; a session that ended starts again after the call
 # that ended it
 sub answers
 {
@@ -182,7 +182,7 @@ sub answers
 	return @found;
 }
 
-# limits of time and memory are met sooner on one node than on the other
+# one node reaches limits of time and memory sooner than the other
 sub compare
 {
 	my ($what, $one, $other) = @_;
@@ -215,8 +215,8 @@ sub try_expressions
 	  foreach 0 .. $#queries;
 }
 
-# programs as a package of their own, which both nodes accept or refuse; their writes are compared
-# by the gateway, which needs both endorsements
+# programs as packages of their own, which both nodes accept or refuse; the gateway compares their
+# writes, because both endorsements are needed
 sub try_programs
 {
 	my $name = 'fuzz' . ++$packages;

@@ -1,5 +1,5 @@
-# A repair larger than work_mem: the blocks of another node, and the history that is written again,
-# wait on disk until they are put into the tables.
+# A repair larger than work_mem: the blocks of another node, and the rebuilt history, wait on disk
+# until they are inserted into the tables.
 use strict;
 use warnings;
 use FindBin;
@@ -15,10 +15,10 @@ $network->deploy('trade', 'blobs', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2M
 CREATE FUNCTION put(id text, size int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, repeat(id, size)) $$;
 SQL
 $org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '4000')") foreach 1 .. 12;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
-# the last byte of each transaction: every block must come from the other node, and none of them
-# fits into work_mem
+# damage the last byte of each transaction, so that every block must come from the other node;
+# together they exceed work_mem
 my $height = height_of($org2, 'trade');
 $org2->query(<<"SQL");
 BEGIN;
@@ -45,9 +45,9 @@ is( $org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
 	'the other node replaces them all');
 is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0,
 	'and nothing is wrong now');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same again');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger again');
 
-# the history alone, which the rebuild sends through the disk, too
+# the history alone, which the rebuild also writes to disk
 $org2->query(
 	"BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM fabric_internal.history WHERE channel = 'trade'; COMMIT"
 );

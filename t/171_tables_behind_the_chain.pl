@@ -1,8 +1,7 @@
-# What readers of a ledger never see, and results depend on nevertheless: rows that an index lacks,
-# rows that share a key, triggers, indexes and
-# constraints of the catalogs, private plaintext, packages and their functions, envelope
-# dictionaries. verify_chain names each, says what repairs it, and is
-# clean when that was done.
+# Damage that no reader of a ledger sees, but that changes results: rows that an index lacks, rows
+# that share a key, triggers, indexes and constraints of the catalogs, private plaintext, packages
+# and their functions, envelope dictionaries. verify_chain names each with its repair, and finds
+# nothing after the repair.
 use strict;
 use warnings;
 use FindBin;
@@ -16,7 +15,7 @@ my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
 my ($org1, $org2) = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 5));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $id = $org2->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
 
 sub problems
@@ -35,9 +34,9 @@ sub falsify
 
 is(problems(), '', 'nothing is wrong at first');
 
-# ---- rows that the table has and the index has not ----
+# ---- rows in the table that the index lacks ----
 
-# rows that are inserted while the catalogs say that the table has no index
+# insert rows while the catalogs say that the table has no index
 sub hidden
 {
 	my ($table, $sql) = @_;
@@ -167,7 +166,7 @@ falsify("DROP INDEX fabric_internal.world_state_${id}_key");
 like(
 	$org2->error_of("SELECT * FROM fabric.verify_chain('trade')"),
 	qr/LF902.*lacks some of its tables or their indexes.*repair_tables/s,
-	'a missing index: what repairs it');
+	'a missing index: the repair is named');
 $org2->query("SELECT * FROM fabric.repair_tables('trade')");
 is(problems(), '', 'a missing index: made again');
 like($org2->error_of("SELECT * FROM fabric.repair_tables('nowhere')"),
@@ -185,7 +184,7 @@ like(
 	qr/^private_state The plaintext of the key with hash "\\x[0-9a-f]{64}" of "_lifecycle\$\$h_implicit_org_Org2MSP" is not there any more/m,
 	'plaintext that was removed');
 falsify("INSERT INTO fabric_internal.private_state_$id SELECT * FROM public.kept");
-is(problems(), '', 'it comes back from a backup');
+is(problems(), '', 'it is restored from a backup');
 
 # ---- packages ----
 
@@ -255,12 +254,12 @@ like(problems(), qr/^package Package ".*": its schema "$schema" is missing/m, 'a
 $org2->query("SELECT fabric.install_chaincode(" . literal($package) . ')');
 is(problems(), '', 'the package is installed again');
 
-# ---- caches follow what they cache ----
+# ---- caches are invalidated ----
 
-# the worker and a session have the dictionary; behind them it becomes another, then the true one
-# again
+# The worker and a session have cached the dictionary; then its row gets another content, and the
+# true one again
 $org1->query(join(";\n", map { create_vehicle("W$_") } 1 .. 80));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is($org2->query("SELECT count(*) FROM fabric_internal.envelope_dictionary"),
 	1, 'there is a dictionary');
 my $true = $org2->query('SELECT content FROM fabric_internal.envelope_dictionary');
@@ -268,7 +267,8 @@ my $other =
   "UPDATE fabric_internal.envelope_dictionary SET content = overlay(content PLACING decode(repeat('55', 200), 'hex') FROM 1), digest = sha256(overlay(content PLACING decode(repeat('55', 200), 'hex') FROM 1))";
 falsify("$other");
 $org1->query(create_vehicle('X1'));
-is(scalar(fingerprints($network, 'trade')), 1, 'a block comes while another dictionary is there');
+is(scalar(fingerprints($network, 'trade')), 1,
+	'a block arrives while another dictionary is stored');
 my $with_other = height_of($org2, 'trade') - 1;
 falsify('UPDATE fabric_internal.envelope_dictionary SET content = '
 	  . literal($true)
@@ -277,16 +277,17 @@ falsify('UPDATE fabric_internal.envelope_dictionary SET content = '
 	  . ')');
 my $before = $with_other + 1;
 $org1->query(join(";\n", map { create_vehicle("X$_") } 2 .. 4));
-is(scalar(fingerprints($network, 'trade')), 1, 'blocks come after the dictionary was repaired');
+is(scalar(fingerprints($network, 'trade')), 1, 'blocks arrive after the dictionary was repaired');
 is( $org2->query(
 		"SELECT bool_and(length(envelope) > 0) FROM fabric.transactions WHERE channel = 'trade' AND block_number >= $before"
 	),
 	't',
-	'the worker writes what a new session can read');
-unlike(problems(), qr/dictionary/, 'no dictionary is wrong any more');
+	'a new session can read the rows that the worker writes');
+unlike(problems(), qr/dictionary/, 'no dictionary is wrong now');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
-is(problems(), '', 'and what was stored with the other one is repaired');
-# one that does not prove itself is removed, and what needs it comes from the other node
+is(problems(), '', 'and the rows stored with the other one are repaired');
+# a dictionary that does not match its hash is removed, and the blocks that need it come from the
+# other node
 falsify("UPDATE fabric_internal.envelope_dictionary SET content = content || '\\x00'");
 like(
 	problems(),
@@ -294,9 +295,9 @@ like(
 	'a changed dictionary: found and named');
 $org2->query("SELECT * FROM fabric.repair_tables('trade')");
 cmp_ok($org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
-	'>', 0, 'what was stored with it is fetched');
-is(problems(), '', 'and all is well');
+	'>', 0, 'the rows stored with it are fetched');
+is(problems(), '', 'and no problem is left');
 
 $org2->query(create_vehicle('Y1'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -1,7 +1,6 @@
-# Bits of pages on the disk that have turned over, with data checksums off: whatever they are, no
-# process ends, verify_chain names the damage, and the
-# repair brings the node back to what the others have. FABRIC_DAMAGE_ROUNDS and FABRIC_DAMAGE_SEED:
-# more rounds, other places.
+# Flipped bits in pages on disk, with data checksums off: no process ends, verify_chain names the
+# damage, and the repair makes the node equal to the others again. FABRIC_DAMAGE_ROUNDS and
+# FABRIC_DAMAGE_SEED: more rounds, other places.
 use strict;
 use warnings;
 use FindBin;
@@ -35,12 +34,12 @@ $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 30));
 $org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '" . $_ * 3000 . "')")
   foreach 1 .. 8;
 $org1->query(join(";\n", map { invoke('transfer_vehicle', "V$_", 'Boris', '5') } 1 .. 10));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $id = $org2->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
 my $data = $org2->cluster->data_dir;
 $org2->query('CHECKPOINT');
 
-# tables, their indexes and TOAST tables; not the private plaintext, which nobody else has
+# tables, their indexes and TOAST tables; not the private plaintext, which no other node has
 my @files = split /\n/, $org2->query(<<"SQL");
 WITH t AS (SELECT c.oid, c.reltoastrelid FROM pg_class c WHERE c.relname ~ '^(block|transaction|world_state|history)_$id\$' AND c.relnamespace = 'fabric_internal'::regnamespace),
 	all_t AS (SELECT oid FROM t UNION SELECT reltoastrelid FROM t WHERE reltoastrelid <> 0)
@@ -53,10 +52,9 @@ $org2->start;
 like(
 	($org2->try_query("SELECT * FROM fabric.verify_chain('trade')"))[1],
 	qr/WARNING:  data checksums are off.*pg_checksums/s,
-	'the audit tells when checksums are off');
+	'the audit reports that checksums are off');
 
-# bits in random places of a page that is in use: more often in its header and in what leads to the
-# rows
+# bits in random places of a used page: more often in its header and in pointers to rows
 sub damage
 {
 	my @damage;
@@ -95,7 +93,7 @@ sub crashes
 	return scalar(() = $log =~ /terminated by signal|PANIC:|TRAP:/g);
 }
 
-# what is left; private plaintext aside
+# the contents, except private plaintext
 sub problems
 {
 	return $org2->query(
@@ -137,5 +135,5 @@ for my $round (1 .. $rounds)
 	  or $crashes_before = crashes();
 }
 $org2->query(create_vehicle('last'));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -1,9 +1,9 @@
-# What a node has committed is there for the next call, also where another organization's node has
-# not got the block yet: own writes of a session, those
-# of other sessions of the same node, definitions, and queries that another node answers.
+# The next call sees every commit of its node, also when another organization's node does not have
+# the block yet: own writes of a session, those of other sessions of the same node, definitions, and
+# queries that another node answers.
 #
-# A node is held back by stopping the process that commits its blocks. Each call must wait for it:
-# the process continues once the call is seen waiting there.
+# A node is delayed by stopping the process that commits its blocks. Each call must wait for it: the
+# process continues once the call is seen waiting there.
 use strict;
 use warnings;
 use FindBin;
@@ -77,7 +77,7 @@ sub ledger_pid
 		"SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
 }
 
-# sessions of other nodes that wait in an endorsement on this one
+# sessions of other nodes that wait for blocks in an endorsement at this node
 sub waits_for_blocks
 {
 	my ($node) = @_;
@@ -106,7 +106,7 @@ sub run_behind
 my %package = map { $_->{name} => install_at($_) } @nodes;
 approve($_, 'items', $both, $package{ $_->{name} }) foreach @nodes;
 $org1->query(commit_sql('items', $both));
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # ---- the writes of the session itself, and those of another session of the node ----
 
@@ -115,7 +115,8 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 		call('items', 'create_item', 'a') . ";\n" . call('items', 'change_item', 'a'));
 
 	is($error, '',
-		'what a session has created it can change, although the other endorser lacks the block');
+		'a session can change an item that it has created, although the other endorser lacks the block'
+	);
 	is($out, "created\nchanged", 'the other endorser has waited for the block');
 	ok($waited, 'it was seen waiting');
 
@@ -131,8 +132,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	ok($waited, 'the refusal of the old state was asked again');
 }
 
-# ---- a node that does not get the blocks in time says so, and is replaced if the policy allows
-# ----
+# ---- a node without the blocks in time says so, and is replaced if the policy allows ----
 
 {
 	my $pid;
@@ -140,7 +140,7 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	approve($_, 'any', $ANY_TWO, $package{ $_->{name} }) foreach @nodes;
 	$org1->query(commit_sql('any', $ANY_TWO));
 	fingerprints($network, 'trade');
-	# an endorser waits for blocks for half of this
+	# an endorser waits for blocks for half of this time
 	$org2->set("fabric.endorsement_timeout = '6s'\n");
 	$pid = ledger_pid($org2);
 	kill 'STOP', $pid;
@@ -152,8 +152,8 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 	like(
 		$error,
 		qr/LF310.*Org2MSP: this node lacks blocks of channel "trade".*It has \d+ blocks, the caller has seen \d+/s,
-		'where nobody can replace it the error says why');
-	unlike($error, qr/does not exist/, 'and not what an old state looks like');
+		'without a replacement the error says why');
+	unlike($error, qr/does not exist/, 'and does not report the effects of the old state');
 	is($org1->query(call('items', 'change_item', 'c')), 'changed', 'later the call succeeds');
 	$org2->set("fabric.endorsement_timeout = '120s'\n");
 }
@@ -199,12 +199,12 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
 		call('away', 'create_item', 'a') . ";\n"
 		  . "SELECT fabric.query('trade', 'away', 'read_item', 'a')");
 	is($error, '', 'a chaincode that is not installed here is called elsewhere');
-	is($out, "created\n1", 'a query there sees what this node has committed');
+	is($out, "created\n1", 'a query there sees the commits of this node');
 	ok($waited, 'it was seen waiting');
 	like(
 		$org3->error_of("SELECT fabric.query('trade', 'away', 'change_item', 'b')"),
 		qr/P0001.*item b does not exist/s,
-		'what does not exist is still refused');
+		'a missing item is still refused');
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -1,6 +1,6 @@
-# Whom the gateway asks: one organization that refuses, that has not approved, that answers
-# otherwise or lies about its height does not keep the others
-# from going on; keys with policies of their own need no organizations named by the client.
+# The endorsers that the gateway asks: one organization that refuses, has not approved, answers
+# differently or lies about its height does not stop the others; keys with policies of their own
+# need no organizations named by the client.
 use strict;
 use warnings;
 use FindBin;
@@ -18,7 +18,7 @@ my $network = start_network(
 my ($org1, $org2, $org3, $org4) = my @nodes = $network->nodes;
 my $two = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')";
 
-# the chaincode of an organization may refuse, or add something
+# the chaincode of an organization may refuse, or write more
 sub package_of
 {
 	my ($label, $refuses, $difference, $more) = @_;
@@ -78,7 +78,7 @@ sub call
 	  "SELECT fabric.invoke('trade', '$name', " . join(', ', map { literal($_) } @arguments) . ')';
 }
 
-# which organizations endorsed the last transaction of the channel
+# the organizations that endorsed the last transaction of the channel
 sub endorsers
 {
 	my ($node) = @_;
@@ -106,9 +106,9 @@ like(
 	$org1->error_of(
 		commit_sql('assets', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")),
 	qr/LF301/,
-	'who insists on an organization that has not approved is refused');
+	'a client that names an organization that has not approved gets an error');
 is($org1->query(commit_sql('assets')), '',
-	'a definition that a majority has approved is committed, although the first plan has somebody who has not'
+	'a definition that a majority has approved is committed, although the first plan has an organization that has not'
 );
 approve($_, 'second', $good) foreach $org2, $org3, $org4;
 fingerprints($network, 'trade');
@@ -131,7 +131,7 @@ like(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['a', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
 	),
 	qr/(?:LF301|P0001).*we do not want a/s,
-	'who insists on it gets its refusal');
+	'a client that names it gets its refusal');
 like(
 	$org2->error_of(call('assets', 'put', 'b', 1)),
 	qr/(?:LF301|P0001).*we do not want b.*Ask somebody else/s,
@@ -141,9 +141,9 @@ fingerprints($network, 'trade');
 like(
 	$org1->error_of(call('assets', 'put', 'c', 1)),
 	qr/(?:LF301|P0001): we do not want c.*Org2MSP: we do not want c[^;]*; Org3MSP: [^;]*; Org4MSP: /s,
-	'when nobody is left all reasons are told');
+	'when no organization is left the error has all reasons');
 
-# ---- an organization that answers otherwise; this node has no package, so nothing says who is
+# ---- an organization whose answer differs; this node has no package, so it cannot tell which is
 # right ----
 
 approve($org2, 'third', package_of('lying', 'false', 1));
@@ -157,7 +157,7 @@ is( $org1->query(
 	),
 	5,
 	'the value is theirs');
-# what a wrong answer touches must not count for those that are right: here a key that nobody may
+# The keys of a wrong answer must not count for the right ones: here a key that no organization may
 # change
 approve($org2, 'third',
 	package_of('touching', 'false', 0, "PERFORM fabric.put_state('locked', '1');"));
@@ -165,17 +165,17 @@ $org3->query(
 	call('third', 'put', 'locked', 1) . ";\n" . call('third', 'guard', 'locked', 'Org9MSP'));
 fingerprints($network, 'trade');
 is($org1->query(call('third', 'put', 'a', 5)),
-	'stored', 'an answer that touches what nobody may change does not count for the others');
+	'stored', 'keys of a wrong answer that no organization may change do not count for the others');
 approve($org2, 'third', package_of('lying', 'false', 1));
 fingerprints($network, 'trade');
 $org4->kill_hard;
 like(
 	$org1->error_of(call('third', 'put', 'a', 6)),
 	qr/LF309.*"a".*Org2MSP has "7".*Org3MSP has "6".*Org4MSP: /s,
-	'when nobody decides, the difference is told, and who did not answer');
+	'without a majority the error has the difference, and the node that did not answer');
 $org4->start;
 
-# ---- an organization that claims blocks that there are not ----
+# ---- an organization that claims blocks that do not exist ----
 
 approve($_, 'assets', $good) foreach $org2, $org3, $org4;
 fingerprints($network, 'trade');
@@ -192,7 +192,7 @@ UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND
 COMMIT;
 SQL
 is($org1->query(call('assets', 'add', 'hot', 1)),
-	'added', 'who falsifies its state and its height does not keep the others from going on');
+	'added', 'an organization with a false state and height does not stop the others');
 $org2->query(<<'SQL');
 DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 ALTER FUNCTION fabric_internal.endorse_truly(bytea, bigint, bigint) RENAME TO endorse;
@@ -224,12 +224,12 @@ is($org1->query(call('assets', 'add', 'key', 1)),
 like($org1->error_of(call('assets', 'add', 'a', 1)), qr/LF310/, 'other keys do');
 $_->start foreach $org2, $org3, $org4;
 is($org1->query(call('assets', 'guard', 'key', 'Org9MSP')),
-	'guarded', 'a policy that nobody can satisfy');
+	'guarded', 'a policy that cannot be satisfied');
 my $height = height_of($org1, 'trade');
 like(
 	$org1->error_of(call('assets', 'add', 'key', 1)),
 	qr/LF310.*it needs .*Org9MSP\.peer/s,
-	'is told before anything is ordered');
+	'is an error before anything is ordered');
 is(height_of($org1, 'trade'), $height, 'no block was made of it');
 
 # ---- the plan as discovery shows it ----
@@ -271,17 +271,17 @@ is(plan_of("'assets', keys => '{kept}'"), 'Org3MSP', 'a key with a policy of its
 is( plan_of("'assets', keys => '{kept,plain}'"),
 	'Org1MSP+Org3MSP Org2MSP+Org3MSP Org3MSP+Org4MSP',
 	'with another key that has none');
-is(plan_of("'assets', keys => '{key}'"), '', 'a key that nobody can change');
+is(plan_of("'assets', keys => '{key}'"), '', 'a key that no organization can change');
 is( $org1->query(
 		"SELECT plan->'EndorsersByGroups'->'G0'->0->>'LedgerHeight' = (SELECT max(number) + 1 FROM fabric.blocks)::text, plan->'EndorsersByGroups'->'G1'->0->>'Endpoint', plan->>'Chaincode' FROM fabric.endorsement_plan('trade', 'assets') AS plan"
 	),
 	"t|localhost:$org2->{port}|assets",
-	'height, endpoint and chaincode are told');
+	'the plan has height, endpoint and chaincode');
 like(
 	$org1->error_of("SELECT fabric.endorsement_plan('trade', 'assets', collections => '{none}')"),
 	qr/LF001.*no collection "none"/s,
 	'a collection that there is not');
 like($org1->error_of("SELECT fabric.endorsement_plan('trade', 'none')"),
 	qr/LF302/, 'a chaincode that there is not');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same in the end');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

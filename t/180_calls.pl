@@ -1,9 +1,8 @@
-# Calls that can be trusted. A transaction id is its creator's alone: nobody who sees a proposal can
-# use it up, not even a consenter that forwards what it likes.
-# What a chaincode refuses comes to the client and into the log with SQLSTATE, detail, hint,
-# function and line, and with the organization and node where it was
-# refused; it is never taken for an error of the node. Whoever calls what is not there is told what
-# there is.
+# A transaction id belongs to its creator: no party that sees a proposal can use it up, not even a
+# consenter that forwards envelopes of its choice. A refusal of a chaincode reaches the client and
+# the log with SQLSTATE, detail, hint, function and line, and with the organization and node where
+# it happened; it is never taken for an error of the node. The error of a call to a missing function
+# lists the existing ones.
 use strict;
 use warnings;
 use FindBin;
@@ -101,7 +100,7 @@ sub log_of
 	my $new = substr($log, $log_read{ $node->{name} });
 
 	$log_read{ $node->{name} } = length $log;
-	# without the lines' prefix
+	# without the prefixes of the lines
 	return $new =~ s/^\d{4}-\d\d-\d\d .*?\b(?=(?:LOG|ERROR|DETAIL|HINT|CONTEXT|STATEMENT): )//mgr;
 }
 
@@ -135,8 +134,8 @@ subtest 'transaction ids' => sub {
 	like($org2->error_of(submit_sql($victim, $observer)),
 		qr/LF202/, "nor the victim's with another signature");
 
-	# a consenter that is asked by nobody: it forwards them to each of the others, beside one that
-	# is in order
+	# a consenter forwards them to each of the others without being asked, together with a correct
+	# one
 	my @forwarded = (
 		FabricWire::signed(
 			FabricWire::transaction(
@@ -178,9 +177,9 @@ subtest 'transaction ids' => sub {
 		like(
 			log_of($node),
 			qr/consenter $org3->{number} of channel "trade" forwarded 3 envelopes that cannot be ordered/,
-			'and says what it has dropped');
+			'and reports the dropped envelopes');
 	}
-	is(code_of($honest), 'VALID', 'the one that is in order is committed');
+	is(code_of($honest), 'VALID', 'the correct envelope is committed');
 	is( $org1->query(
 			"SELECT count(*) FROM fabric.transactions WHERE channel = 'trade' AND tx_id = '$victim->{tx_id}'"
 		),
@@ -228,7 +227,7 @@ subtest 'errors of chaincode' => sub {
 			qr/ERROR:\s+no: because\n.*${lines}organization Org2MSP \(SQLSTATE U0042\)\n/s,
 			"that of the other node too") if $node == $org2;
 
-		# what a client would take for the state of its connection, session or transaction
+		# codes that a client would take for the state of its connection, session or transaction
 		like(
 			refused_at($node, 'raise', $_),
 			qr/ERROR:\s+LF301: raised\nDETAIL:\s+Raised by chaincode "book" with SQLSTATE $_\./,
@@ -243,7 +242,7 @@ subtest 'errors of chaincode' => sub {
 			qr/ERROR:\s+LF301: not so\nDETAIL:.*SQLSTATE P0004/,
 			"$node->{name}: a failed assertion can be caught by WHEN OTHERS");
 
-		# built-in functions; what they worked on is no business of the logs' readers
+		# built-in functions, whose arguments readers of the log must not see
 		$error = refused_at($node, 'from_json', '{"a": "private words", ]');
 		like(
 			$error,
@@ -254,7 +253,7 @@ subtest 'errors of chaincode' => sub {
 		cmp_ok(length $error, '<', 20000, "$node->{name}: a long message is cut");
 		my ($message) = $error =~ /ERROR:\s+P0001: (.*)/;
 		utf8::encode($message) if utf8::is_utf8($message);
-		is(length $message, 8192, 'to what another node and its log can take');
+		is(length $message, 8192, 'to the size that other nodes and logs accept');
 		ok(utf8::decode($message), 'at a character');
 	}
 	# the same through invoke and query, in an application's own function, which is in the context

@@ -1,9 +1,7 @@
-# Which identity signs. A connection that a pooler lends to many clients never signs as one that
-# another client chose or opened: what cannot be told apart is
-# refused, and what the documentation recommends works through a real PgBouncer in transaction mode.
-# Opened identities end with the transaction; in
-# sessions that say that they are not shared, with RESET ALL, DISCARD ALL and a change of the
-# session user.
+# The identity that signs. A connection that a pooler shares between clients never signs as one that
+# another client chose or opened: ambiguous cases are refused, and the documented way works through
+# a real PgBouncer in transaction mode. Opened identities are closed at the end of the transaction;
+# in sessions declared as not shared, by RESET ALL, DISCARD ALL and a change of the session user.
 use strict;
 use warnings;
 use FindBin;
@@ -84,7 +82,7 @@ package Client
 		return $self;
 	}
 
-	# what psql prints for it, errors too
+	# the output of psql, with errors
 	sub run
 	{
 		my ($self, $sql) = @_;
@@ -175,7 +173,7 @@ subtest 'two clients of a pooler' => sub {
 		is_deeply($answers{$_}, { $_ => 50 }, "$way: every call of ${_}'s is signed by $_")
 		  foreach 'alice', 'bob';
 	}
-	# the same for what is ordered
+	# the same for calls that are ordered
 	foreach my $round (1 .. 3)
 	{
 		foreach my $label ('alice', 'bob')
@@ -193,7 +191,7 @@ subtest 'two clients of a pooler' => sub {
 		}
 	}
 
-	# a SET that is left behind chooses for nobody, not even for the client that made it
+	# a SET that a client leaves behind chooses for no client, not even for the one that made it
 	my (%refused, @wrong);
 	foreach my $round (1 .. 50)
 	{
@@ -209,10 +207,10 @@ subtest 'two clients of a pooler' => sub {
 		\%refused,
 		{ alice => 50, bob => 50 },
 		'SET outside of a transaction is refused when it is used') or diag("@wrong[0 .. 3]");
-	# it does not get in the way of who chooses
+	# it does not disturb a client that chooses
 	is($client{alice}->run("BEGIN;\nSET LOCAL fabric.identity = 'alice';\n$WHO;\nCOMMIT"),
-		'alice', 'SET LOCAL above what was left behind');
-	like($client{bob}->run($WHO), $NOT_CHOSEN, 'which is there again afterwards');
+		'alice', 'SET LOCAL overrides the setting that was left behind');
+	like($client{bob}->run($WHO), $NOT_CHOSEN, 'which counts again afterwards');
 	like(
 		$client{bob}->run('SET fabric.session_identity = on'),
 		qr/22023: parameter "fabric.session_identity" cannot be changed in a session/,
@@ -231,7 +229,7 @@ subtest 'two clients of a pooler' => sub {
 	$client{bob}->run('ROLLBACK');
 	$_->end foreach values %client;
 
-	# where there is nothing to choose, or the role's owner has chosen
+	# the role has only one identity, or its owner has chosen
 	my ($single, $settled) = (pooled('single'), pooled('settled'));
 	is($single->run($WHO), 'dave', 'the only identity of a role needs no choice');
 	$single->run("SET fabric.identity = 'dave'");
@@ -294,7 +292,7 @@ subtest 'opened identities' => sub {
 	like($client->run($as_carol), $closed, 'opened in a transaction that was rolled back');
 	$client->end;
 
-	# the session user changes, and comes back
+	# the session user changes, and changes back
 	$client = direct($org1->connection->{user}, '-c fabric.session_identity=on');
 	foreach my $change ('SET SESSION AUTHORIZATION other',
 		"SELECT set_config('session_authorization', 'other', false) IS NULL")
@@ -304,9 +302,9 @@ subtest 'opened identities' => sub {
 		$client->run($change);
 		like($client->run($as_carol), $closed, "not for another, by $change");
 		$client->run('SET SESSION AUTHORIZATION app');
-		like($client->run($as_carol), $closed, 'nor for the first when it comes back');
+		like($client->run($as_carol), $closed, 'nor for the first after it is set again');
 		$client->run("$open;\nRESET SESSION AUTHORIZATION;\nSET SESSION AUTHORIZATION app");
-		like($client->run($as_carol), $closed, 'nor when nobody looked in between');
+		like($client->run($as_carol), $closed, 'nor when no statement ran in between');
 		$client->run("$open;\nBEGIN;\nSET LOCAL SESSION AUTHORIZATION other");
 		like($client->run($as_carol), $closed, 'nor within a transaction');
 		$client->run("ROLLBACK;\nRESET SESSION AUTHORIZATION");
@@ -330,7 +328,7 @@ SQL
 		$client->run('SELECT public.as_other()'),
 		qr/$closed.*DETAIL:\s+Another role has opened it/s,
 		"a function with its owner's rights does not use it");
-	is($client->run($as_carol), 'carol', 'who has opened it still can');
+	is($client->run($as_carol), 'carol', 'the role that has opened it still can');
 	$client->end;
 };
 

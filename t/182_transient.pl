@@ -1,6 +1,6 @@
-# Transient data of a call that fails gets to the client, in the chaincode's words, and into no log
-# and no file of any node: with the settings that a server
-# has by default, however the call is written, and wherever the chaincode puts the values.
+# Transient data of a failing call reaches the client, in the chaincode's error, and no log and no
+# file of any node: with default settings of a server, in every way to write the call, and wherever
+# the chaincode uses the values.
 use strict;
 use warnings;
 use FindBin;
@@ -48,7 +48,7 @@ my $client = FabricWire::identity('Org1MSP', $org1->path('client.pem'), $org1->p
 my $number = 0;
 my %secrets;
 
-# a value that nothing else contains, and what of it may show where it was used
+# a unique value, kept for the search in logs and files
 sub secret
 {
 	my ($name) = @_;
@@ -65,13 +65,13 @@ sub transient
 	return literal(qq({"value": "$value"}));
 }
 
-# what the client is told must have it: it is the client's own
+# the client may see its own data, so its error must have the value
 sub refused
 {
 	my ($name, $sql, $words) = @_;
 	my $error = $org1->error_of($sql);
 
-	like($error, $words, "$name: what the client is told");
+	like($error, $words, "$name: the client's error");
 }
 
 foreach my $node ($org1, $org2)
@@ -183,7 +183,7 @@ $org1->query(
 );
 Fabric::Psql::finish_query($held);
 
-# the split call, whose arguments are the proposal's bytes
+# the split call, whose arguments are the bytes of the proposal
 $value = secret('the split call');
 $secrets{'the split call in hex'} = unpack('H*', $value);
 my ($proposal) =
@@ -207,13 +207,13 @@ refused(
 	"SELECT fabric.new_proposal('nosuch', 'secrets', 'message', '{}', 'x', "
 	  . transient(secret('a new proposal that is refused')) . ')',
 	qr/LF401/);
-# a call without transient data is logged as ever
+# a call without transient data is logged as usual
 refused(
 	'plain',
 	"SELECT fabric.submit_transaction('trade', 'secrets', 'plain', ARRAY['key'], endorsing_orgs => ARRAY['Org2MSP'])",
 	qr/plain key/);
 
-# ---- what is left of them ----
+# ---- traces in logs and files ----
 
 foreach my $node ($org1, $org2)
 {

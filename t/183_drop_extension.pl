@@ -1,5 +1,5 @@
-# What one careless statement could lose is not dropped: a joined channel, an authority that has
-# issued. When it is wanted, keys and chaincode go too.
+# No single careless statement drops a joined channel, or an authority that has issued certificates.
+# A deliberate drop also removes keys and chaincode.
 use strict;
 use warnings;
 use FindBin;
@@ -21,7 +21,7 @@ my @dropping = (
 	'BEGIN; ALTER EXTENSION fabric DROP TABLE fabric_internal.ca_certificate; DROP TABLE fabric_internal.ca_certificate CASCADE',
 );
 
-# everything that could be lost, as numbers
+# counts of everything that could be lost
 sub belongings
 {
 	return join ' ', map { $node->query($_) } 'SELECT count(*) FROM fabric.channels',
@@ -38,7 +38,7 @@ like(
 	qr/^1 [1-9]\d* [1-9]\d* 1 [1-9]\d*$/,
 	'there are a channel, authorities, identities, chaincode, keys');
 
-# ---- refused, whatever the way ----
+# ---- refused in every way ----
 
 foreach my $preload (1, 0)
 {
@@ -51,15 +51,15 @@ foreach my $preload (1, 0)
 	}
 	foreach my $statement (@dropping)
 	{
-		# a table that is no part of the extension any more is one of PostgreSQL's tables: there the
-		# library has to be loaded already
+		# a table that is removed from the extension is a plain table: dropping it is refused only
+		# if the library is loaded already
 		next if !$preload && $statement =~ /ALTER/;
 		like(
 			$node->error_of($statement),
 			qr/2BP01: cannot drop extension fabric because (?:channel "trade" is joined|certificate authority ".*" has issued certificates)\nDETAIL:.*lost.*\nHINT:.*allow_drop_extension/s,
 			"$where: $statement");
 	}
-	is(belongings(), $before, "$where: all is there");
+	is(belongings(), $before, "$where: nothing is lost");
 }
 $node->stop;
 $node->start;
@@ -79,7 +79,7 @@ like($node->error_of('SET ROLE fabric_admin; SET fabric.allow_drop_extension = o
 $node->query(create_vehicle('V2'));
 is(FabricTest::vehicles_of($node), 2, 'the channel continues');
 
-# ---- the channel is left: the authorities are still in the way ----
+# ---- the channel is left: the authorities still prevent the drop ----
 
 $node->query("SELECT fabric.leave_channel('trade')");
 like(
@@ -87,7 +87,7 @@ like(
 	qr/2BP01: cannot drop extension fabric because certificate authority "[^"]+" has issued certificates\nDETAIL:.*\nHINT:.*ca_export/s,
 	'an authority that has issued');
 
-# ---- wanted ----
+# ---- a deliberate drop ----
 
 $node->query("CREATE FUNCTION public.helper() RETURNS int LANGUAGE sql AS 'SELECT 1'");
 like(
@@ -98,7 +98,7 @@ $node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
 is($node->query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric%'"),
 	0, 'no schema of chaincode is left');
 is($node->query("SELECT count(*) FROM pg_ls_dir('$keystore')"), 0, 'nor a key');
-is($node->query('SELECT public.helper()'), 1, 'what is not ours stays');
+is($node->query('SELECT public.helper()'), 1, 'other objects stay');
 is( $node->query(
 		"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.oid = refobjid)"
 	),

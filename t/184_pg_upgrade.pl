@@ -1,4 +1,4 @@
-# pg_upgrade starts the old and the new cluster to copy catalogs. Our processes stay out of both,
+# pg_upgrade starts the old and the new cluster to copy catalogs. The workers do not run in either,
 # and the ledger continues in the new one.
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ my ($orderer, $peer) = $network->nodes;
 deploy_registry($network, policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
 $orderer->query(create_vehicle('V1'));
 
-# a new cluster with the same settings takes the place of the old one, as a package's tools do it
+# a new cluster with the same settings replaces the old one, as the tools of a distribution do it
 sub upgrade
 {
 	my ($node) = @_;
@@ -66,7 +66,7 @@ foreach my $node ($orderer, $peer)
 	my $height = height_of($node, 'trade');
 
 	upgrade($node);
-	is(height_of($node, 'trade'), $height, "$node->{name}: the ledger is there");
+	is(height_of($node, 'trade'), $height, "$node->{name}: the ledger is complete");
 }
 FabricTest::wait_for_leader($network, 'trade');
 $_->query(create_vehicle("V of $_->{name}")) foreach $orderer, $peer;
@@ -75,5 +75,5 @@ is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'with the same conten
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name}: which is sound")
   foreach $orderer, $peer;
 is($orderer->query("SELECT count(*) FROM pg_event_trigger WHERE evtname = 'fabric_drop_guard'"),
-	1, 'what guards the extension is there too');
+	1, 'the guard of the extension is there too');
 done_testing();

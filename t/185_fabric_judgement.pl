@@ -1,10 +1,9 @@
-# Transactions that no client writes and that Fabric's validator judges nevertheless: forms of
-# certificates, signatures and messages that Go's decoders take, writes
-# that add up, key policies that a failed transaction changes. A consenter forwards them, so that
-# they come into one block;
-# those that are not admitted it brings there as a leader of its own making. Every node finds the
-# same codes and state, in the committer and when the chain is
-# replayed; and what only a limit of this project would decide is not ordered.
+# Transactions that no client writes but that Fabric's validator judges: forms of certificates,
+# signatures and messages that Go's decoders accept, writes that add up, key policies that a failed
+# transaction changes. A consenter forwards them, so that they are in one block; those that are not
+# admitted it orders as a false leader. Every node finds the same codes and state, in the committer
+# and in a replay of the chain. A transaction that only a limit of this project would invalidate is
+# not ordered.
 use strict;
 use warnings;
 use FindBin;
@@ -90,7 +89,7 @@ sub state_of
 	);
 }
 
-# compares codes at both nodes, of the blocks from this one on
+# compare codes at both nodes, of the blocks from this one on
 sub compare
 {
 	my ($block, @cases) = @_;
@@ -112,7 +111,7 @@ sub leader_and_other
 	return ($leader, grep { $_ != $leader } $network->orderers);
 }
 
-# brings the cases into one block
+# order the cases in one block
 sub judge
 {
 	my (@cases) = @_;
@@ -121,7 +120,7 @@ sub judge
 	my ($output, $error) =
 	  FabricConsenter::forward($other, $leader, 'trade', map { $_->[2] } @cases);
 
-	is($output, "t\n", 'the leader took what was forwarded') or diag($error);
+	is($output, "t\n", 'the leader accepted the forwarded envelopes') or diag($error);
 	compare($block, @cases);
 }
 
@@ -225,12 +224,12 @@ is( state_of($_),
 	'a=old beside=yes blanks=yes event=yes guarded=old hashed=hash junk=yes parts=yes thrice=3 typed=yes',
 	"the state at $_->{name}") foreach $org1, $org2;
 
-# ---- what is not admitted: creators and transaction ids ----
+# ---- not admitted: creators and transaction ids ----
 
 sub block_of { return "-----BEGIN $_[0]-----\n$_[1]\n-----END $_[0]-----\n" }
 
-# Go's pem.Decode takes the first block that it can decode, wherever a line begins with one, and
-# Fabric takes no other
+# Go's pem.Decode returns the first block that it can decode, wherever a line begins with one, and
+# Fabric uses only that one
 my @creators = (
 	[ 4, 'a blank before the PEM block', sub { ' ' . $_[0] } ],
 	[ 4, 'another PEM block before it', sub { block_of('X', 'AAAA') . $_[0] } ],
@@ -327,8 +326,8 @@ judge_unadmitted(
 	],
 	[ 24, 'a key that is too long for the state', FabricWire::signed($long) ]);
 
-# an id is used by what came into a block, whatever the code; and one that is computed where there
-# is none
+# every transaction in a block uses its id, whatever the code; where the transaction has no id, the
+# computed one
 judge(
 	[
 		9,

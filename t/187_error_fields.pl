@@ -1,6 +1,6 @@
-# What an error tells: LOCATION names the file, the function and the line where the error was found,
-# in the server's code and in core, so that a log can be read beside the source; a long detail
-# arrives whole; a name from the caller does not: it is cut.
+# The fields of an error: LOCATION names the file, the function and the line where the error was
+# found, in the server's code and in core, so that a log can be read beside the source; a long
+# detail arrives whole; a name from the caller is cut.
 use strict;
 use warnings;
 use FindBin;
@@ -12,7 +12,7 @@ my $network = start_network(orgs => 1, orderers => 1, channel => 'trade');
 my ($node) = $network->nodes;
 deploy_registry($network);
 
-# the function of the server's code in which a line is
+# the function of the server's code that contains a line
 sub function_at
 {
 	my ($path, $number) = @_;
@@ -46,7 +46,7 @@ foreach my $case (
 		$function, "an error $name: function and line are those of the source");
 }
 
-# a detail that lists more than an error of core could hold
+# a detail longer than an error of core can hold
 my @children = map { "authority_${_}_" . 'x' x 45 } 10 .. 59;
 $node->query("SELECT fabric.ca_create('root', 'AppMSP')");
 $node->query(join ';',
@@ -56,7 +56,7 @@ my ($detail) = $error =~ /^DETAIL:  (.*)$/m;
 cmp_ok(length $detail, '>', 2048, 'a long detail is that long');
 is($detail, 'Drop them first: ' . join(', ', @children) . '.', 'and arrives whole');
 
-# what the caller passes is not given back at any length, or with characters that change a terminal
+# a value of the caller is cut in messages, and its characters that change a terminal are replaced
 $error = $node->error_of("SELECT fabric.ca_drop(E'c\\x1b' || repeat('c', 100000))");
 like(
 	$error,

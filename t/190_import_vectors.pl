@@ -1,7 +1,6 @@
-# The blocks of a Hyperledger Fabric network, imported into a node that is no member of it and has
-# no certificate: the same validation codes, commit hashes
-# and bytes; and nothing of a block that does not follow, is not signed, is damaged, or was judged
-# differently.
+# Blocks of a Hyperledger Fabric network are imported into a node that is no member of it and has no
+# certificate: validation codes, commit hashes and bytes are the same. A block that does not follow,
+# is not signed, is damaged, or was judged differently is refused, and nothing of it is stored.
 use strict;
 use warnings;
 use FindBin;
@@ -69,7 +68,7 @@ sub height
 	return value("SELECT height FROM fabric.chain_info('bench')");
 }
 
-# everything that the ledger's tables have of the channel
+# all rows of the channel in the tables of the ledger
 sub contents
 {
 	return value(
@@ -79,7 +78,7 @@ sub contents
 		} qw(block transaction world_state history));
 }
 
-# a block with other parts; each changes the text it is given
+# the block with some parts changed; each change edits the text that it is given
 sub changed
 {
 	my ($bytes, %change) = @_;
@@ -123,11 +122,11 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'ledger' AND pid IS NOT NULL AND restarts = 0"
 			) == 1;
 		}),
-	'its worker runs, and asks nobody');
+	'its worker runs, and asks no orderer');
 
-# ---- blocks in their order ----
+# ---- blocks in order ----
 
-# what Fabric's peer found, as configtxlator printed it
+# the codes of Fabric's peer, as configtxlator printed them
 sub codes_of
 {
 	my ($number) = @_;
@@ -154,8 +153,9 @@ foreach my $number (1 .. 8)
 		  unpack('H*', vector($number)),
 		"block $number: Fabric's bytes, commit hash included");
 }
-is(outcome(import(vector(5))), '5|f|{"VALID": 1}',
-	'a block that is there already is left as it is');
+is( outcome(import(vector(5))),
+	'5|f|{"VALID": 1}',
+	'a block that is stored already is left unchanged');
 is( outcome(import(vector(5, 'orderer-blocks'))),
 	'5|f|{"VALID": 1}',
 	'so is the same block from an orderer, without codes');
@@ -257,7 +257,7 @@ foreach my $case (
 }
 is(contents(), $before, 'nothing of them is stored');
 
-# ---- random damage: refused, or the same block nevertheless ----
+# ---- random damage: refused, or the same block ----
 
 my $seed = 20260101;
 
@@ -276,7 +276,7 @@ for my $round (1 .. 400)
 
 	for (0 .. random(3))
 	{
-		# transactions make up most of the block: every second time what is around them
+		# transactions make up most of the block: every second time damage the bytes around them
 		my $at =
 			$round % 2 ? random(length $bytes)
 		  : random(2)  ? random(80)
@@ -302,8 +302,8 @@ END $$;
 SELECT string_agg(DISTINCT state, ' '), count(*), count(*) FILTER (WHERE state LIKE 'stored%') FROM damaged, LATERAL (SELECT try(bytes) AS state OFFSET 0) t;
 SQL
 like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "random damage: $tried");
-unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'none of it is taken for a failure of the node');
-# damage in what is not stored, such as a field that no block has, leaves the block as it is
+unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'no damage is reported as a failure of the node');
+# damage in bytes that are not stored, such as a field that no block has, leaves the block unchanged
 like($tried, qr/stored: t/, 'a copy that differs in nothing that counts is the block')
   if height() == 10;
 is(contents(), $before, 'nothing of it is stored') if height() == 9;
@@ -311,9 +311,9 @@ like(outcome(import($next)), qr/^9\|[tf]\|\{"VALID": 10\}$/, 'the true block is 
 ok(value("SELECT encode(fabric.get_block('bench', 9), 'hex')") eq unpack('H*', $next),
 	"block 9: Fabric's bytes");
 is(value("SELECT pid IS NOT NULL, restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
-	't|0', 'the worker has gone on all the time');
+	't|0', 'the same worker has run all the time');
 
-# ---- the ledger is a ledger ----
+# ---- audit of the imported ledger ----
 
 is(value("SELECT * FROM fabric.verify_chain('bench')"), '', 'verify_chain finds nothing');
 my $digest = value("SELECT fabric.state_digest('bench')");
@@ -342,11 +342,11 @@ is( value(
 
 $mirror->stop('immediate');
 $mirror->start;
-is(outcome(import($next)), '9|f|{"VALID": 10}', 'after a crash the ledger is there');
+is(outcome(import($next)), '9|f|{"VALID": 10}', 'after a crash the ledger is complete');
 value("SELECT fabric.leave_channel('bench')");
 like(outcome(import(vector(1))), qr/LF401/, 'a channel that was left takes no block');
 value('SELECT fabric.join_channel(' . bytea(vector(0, 'orderer-blocks')) . ", 'import')");
-# as the manual shows it
+# the example of the manual
 my $psql =
   "psql -qX -v ON_ERROR_STOP=1 -h '" . $mirror->host . "' -p " . $mirror->port . ' postgres';
 is( system(
@@ -384,9 +384,9 @@ ok(value("SELECT encode(fabric.get_block('bench', 6), 'hex')") eq unpack('H*', v
 like(
 	outcome(import($doubtful)),
 	qr/LF405.*ENDORSEMENT_POLICY_FAILURE/s,
-	'the difference of a block that is there already is told too');
+	'the difference of a block that is stored already is reported too');
 
-# ---- the other source: nobody can be reached, and this node has no certificate to ask with ----
+# ---- the other source: no orderer can be reached, and this node has no certificate ----
 
 my $error =
   "SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND last_error ~ 'fabric.node_msp_id'";
@@ -412,7 +412,7 @@ is( outcome(
 		  . '; ROLLBACK; '
 		  . "SELECT height FROM fabric.chain_info('bench')"),
 	"7\n7|t|{\"VALID\": 1}\n8",
-	"a block stays imported whatever becomes of the caller's transaction");
+	"a block stays imported even if the caller's transaction is rolled back");
 like(outcome("BEGIN READ ONLY; " . import(vector(8)) . ';'),
 	qr/25006/, 'a read-only transaction imports nothing');
 like(

@@ -51,7 +51,7 @@ sub import
 	return "SELECT * FROM fabric.import_block('trade', " . block($number) . ')';
 }
 
-# what must be the same at every copy
+# the data that must be the same in every copy
 sub fingerprint
 {
 	my ($query) = @_;
@@ -115,7 +115,7 @@ sub worker_runs
 		});
 }
 
-# ---- a mirror by file, as the manual shows it ----
+# ---- a mirror from a file, as in the example of the manual ----
 
 my $height = add_blocks(5);
 my $file = "$PostgreSQL::Test::Utils::tmp_check/trade.blocks";
@@ -168,7 +168,7 @@ sub fault
 	my $size = -s $mirror->logfile;
 	on_mirror("ALTER SYSTEM SET fabric.fault_points = '$points'");
 	$mirror->reload;
-	# a worker that has ended reads it when it starts
+	# a worker that has ended reads the setting when it starts
 	wait_until(
 		sub {
 			!worker_pid()
@@ -231,7 +231,7 @@ sub interrupt
 		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%'"
 	);
 	my (undef, $error) = finish_query($session);
-	like($error, qr/canceling statement due to user request/, 'and is cancelled');
+	like($error, qr/canceling statement due to user request/, 'and is canceled');
 }
 
 fault('commit_before_block=hold');
@@ -261,7 +261,7 @@ is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_ch
 is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"),
 	$pid, 'by the same worker');
 
-# a repair keeps the worker out; the session can wait for it, or be cancelled
+# a repair locks the worker out; the session can wait for it, or be canceled
 my $repair = start_query(connection(),
 	"BEGIN; SELECT blocks FROM fabric.rebuild_state('trade'); SELECT pg_sleep(280) /* repair */");
 ok( wait_until(
@@ -305,7 +305,7 @@ my (undef, $ended) = finish_query($waiting);
 like(
 	$ended,
 	qr/does not answer.*HINT:.*import the same block again|^$/s,
-	'a worker that ends is no reason to wait for ever');
+	'a session does not wait for a worker that has ended');
 ok(worker_runs(), 'the next one is started');
 
 # ---- the next blocks, made by an orderer that lies ----
@@ -320,10 +320,10 @@ sub der
 	return chr($tag) . chr(length $bytes) . $bytes;
 }
 
-# a block with these envelopes, which follows the last one and is signed; $config: it says itself
-# that it has a configuration
+# a block with these envelopes, which follows the last one and is signed; $config: its metadata
+# names it as the last configuration block
 our $config = 0;
-# the codes of its transactions, as the node has them where it comes from
+# the codes of its transactions, as the node that made it has them
 our $codes = '';
 
 sub forged_block
@@ -415,8 +415,7 @@ like(
 	import_forged($last, $configuration),
 	qr/LF405.*another block $last/s,
 	'a signed block in the place of another');
-# what is only called a configuration is an invalid transaction: nobody with the right to has signed
-# it
+# a configuration without the required signatures is an invalid transaction
 $codes = chr(6);
 my $no_config = forged_block($next,
 	config_transaction(FabricWire::next_configuration(@next_config, admin => $client)));
@@ -457,7 +456,7 @@ like(
 	qr/"ENDORSEMENT_POLICY_FAILURE": 1/,
 	'transactions are judged as ever');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
-# the mirror has left the true chain
+# the mirror is on another chain now
 $height = add_blocks(2);
 like(
 	outcome(import($next)),
@@ -530,12 +529,12 @@ ok( wait_until(
 	'fed by hand alone');
 $from = $height;
 $height = add_blocks(2);
-is($peer->query(import($from)), "$from|t|{\"VALID\": 1}", 'it has what was imported');
+is($peer->query(import($from)), "$from|t|{\"VALID\": 1}", 'it has the imported blocks');
 is(height_of($peer, 'trade'), $from + 1, 'and nothing else');
 $peer->query("SELECT fabric.set_channel_source('trade', 'orderers')");
 is(scalar(fingerprints($network, 'trade')), 1, 'until its source is the orderers again');
 
-# a block is imported while it is on its way from the orderer: it arrives when it is there already
+# a block is imported while the orderer sends it: when it arrives, the node has it already
 $running = "SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'";
 $pid = $peer->query($running);
 kill 'STOP', $pid;
@@ -551,7 +550,7 @@ ok( wait_until(
 kill 'CONT', $pid;
 my ($late) = finish_query($waiting);
 like($late, qr/^${\ ($height - 2) }\|[tf]\|/, 'it gets its answer');
-is(scalar(fingerprints($network, 'trade')), 1, 'and the block that follows comes too');
+is(scalar(fingerprints($network, 'trade')), 1, 'and the next block arrives too');
 
 # both ways at the same time
 my $stream = start_query($orderer->connection, join ";\n", map { put("stream$_") } 1 .. 30);
@@ -563,7 +562,7 @@ foreach my $number ($height .. $height + 29)
 	$both .= $error if $error ne '';
 }
 my (undef, $stream_error) = finish_query($stream);
-is($both . $stream_error, '', 'blocks come from an orderer and by hand at the same time');
+is($both . $stream_error, '', 'blocks arrive from an orderer and by hand at the same time');
 is(scalar(fingerprints($network, 'trade')), 1, 'to the same end');
 is($peer->query($running), $pid, 'without a failure');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),

@@ -1,6 +1,5 @@
-# Many sessions have few connections to other nodes; a session that is cancelled or ended, and the
-# end of the process that has the connections, leave nothing
-# behind and lose nothing.
+# Many sessions have few connections to other nodes. Canceled and terminated sessions, and the end
+# of the process that owns the connections, leave nothing behind and lose nothing.
 use strict;
 use warnings;
 use FindBin;
@@ -23,8 +22,8 @@ my $network = start_network(
 my ($org1, $org2, $org3) = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
-# backends at a node that have served sessions of the first one: not its orderer's connection, which
-# may never have said anything
+# Backends at a node that have served sessions of the first node; without the connection of its
+# orderer, which may not have sent anything yet
 sub served_at
 {
 	my ($node) = @_;
@@ -56,7 +55,7 @@ append_to_file("$tmp/create.sql",
 	"\\set i :i + 1\n" . create_vehicle('X') =~
 	  s/'X'/:prefix || '-' || :client_id || '-' || :i/r . ";\n");
 
-# 40 sessions at once; those who look meanwhile are counted too
+# 40 sessions at once; the sessions that watch them count too
 ok(wait_until(sub { relay('pid') ne '' }), 'the relay runs');
 my $before = relay('requests');
 my $load = run_load(
@@ -86,7 +85,7 @@ sub ask
 	  "SET application_name = 'asking';\nSELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$id', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])";
 }
 
-# sessions that are cancelled or ended while their requests wait, or are under way
+# sessions are canceled or terminated while their requests wait, or are being answered
 my @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
 my @sessions = map { start_query($org1->connection, ask("E$_")) } 1 .. 8;
@@ -102,12 +101,12 @@ is( scalar(
 		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
 	8,
 	'each ends when it is told to') or diag(@errors);
-ok(wait_until(sub { relay('requests_now') == 0 }), 'the relay lets go of what nobody waits for')
-  or diag(relay('requests_now'));
+ok( wait_until(sub { relay('requests_now') == 0 }),
+	'the relay drops requests without a waiting session') or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 like($org1->query(ask('E9')), qr/^[0-9a-f]{64}$/m, 'the node is asked again when it answers');
 
-# the relay ends while a request is under way: its session asks by itself
+# the relay ends during a request: its session makes a connection itself
 my $pid = relay('pid');
 @stopped = processes_for($org2, $org1);
 kill 'STOP', @stopped;
@@ -125,7 +124,7 @@ $before = relay('requests');
 like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'which works');
 cmp_ok(relay('requests'), '>', $before, 'and is used');
 
-# its connections hang: others are not kept from the node, which is well
+# the connections of the relay hang, but the node works: other sessions still reach it
 set_on_org1('fabric.relay_connections = 1');
 $org1->query(ask('F3'));
 @stopped = grep { $_ != $org2->process_id } processes_for($org2, $org1);
@@ -145,5 +144,5 @@ $before = relay('requests');
 is($org1->error_of(create_vehicle('D1')),
 	'', 'with fabric.relay_connections = 0 a session asks by itself');
 is(relay('requests'), $before, 'the relay has no part in it');
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes are the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -1,6 +1,6 @@
-# A block wakes the sessions whose transactions it has and no others, however many wait; sessions
-# that change the same key take turns, so that none is
-# endorsed for nothing. Whoever is cancelled or ended while it waits leaves no trace.
+# A block wakes only the sessions whose transactions it has, however many wait. Sessions that change
+# the same key take turns, so that no endorsement is wasted. A session that is canceled or
+# terminated while it waits leaves no trace.
 use strict;
 use warnings;
 use FindBin;
@@ -58,7 +58,7 @@ sub start_session
 	return start_query($node->connection, "SET application_name = '$name';\n$sql");
 }
 
-# ---- who is woken ----
+# ---- wakeups ----
 
 my @sessions = map {
 	start_session(
@@ -90,12 +90,12 @@ my @errors = map { (finish_query($_))[1] } @sessions;
 is( scalar(
 		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
 	$WAITING,
-	'each ends when it is told to');
+	'each ends when it is canceled or terminated');
 is(column('sessions_waiting'), 0, 'and none is left in the list');
 
 # ---- turns ----
 
-# a session that has its turn, and hands its transaction in a while later
+# a session that has its turn, and submits its transaction a while later
 sub start_slow
 {
 	my ($name, $id, $milliseconds) = @_;
@@ -110,7 +110,7 @@ my $invalid =
   "SELECT coalesce(sum(count), 0) FROM fabric.stat_validation WHERE channel = 'trade' AND name <> 'VALID'";
 is($node->query(add('k')), '1', 'a key is new');
 my $first = start_slow('first', 'k', 1000);
-is($node->query(add('k')), '3', 'who comes second adds to what the first one has written');
+is($node->query(add('k')), '3', 'the second session adds to the value of the first');
 my ($output, $error, $status) = finish_query($first);
 is($output, '2', 'which was not disturbed') or diag($error);
 is($node->query($invalid), 0, 'no transaction is invalid');
@@ -122,9 +122,9 @@ is($node->query("SET fabric.hot_key_timeout = '300ms'; " . add('k')),
 	'4', 'nor the same key any longer than fabric.hot_key_timeout');
 is($node->query("SET fabric.hot_key_timeout = 0; " . add('k')), '5', 'or not at all');
 $node->query('SELECT pg_cancel_backend(' . (pids_of('first'))[0] . ')');
-isnt((finish_query($first))[2], 0, 'the first one is cancelled');
+isnt((finish_query($first))[2], 0, 'the first one is canceled');
 
-# the one that waits is cancelled, the one that has the turn ends
+# the waiting session is canceled, the one that has the turn ends
 foreach my $how ('pg_cancel_backend', 'pg_terminate_backend')
 {
 	my $holder = start_slow("holder of $how", 'k', 600000);

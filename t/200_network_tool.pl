@@ -1,5 +1,5 @@
-# tools/network: up, status, stop and down, twice, interrupted, in directories of others. What it
-# did not make it never removes or ends.
+# tools/network: up, status, stop and down, twice, interrupted, in directories of others. It never
+# removes a file or ends a process that it did not make.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +17,7 @@ my $port = 20000 + $$ % 20000;
 
 mkdir $base or die "could not make $base: $!\n";
 
-# (exit status, what it says)
+# (exit status, output)
 sub network
 {
 	my ($directory, @arguments) = @_;
@@ -28,7 +28,7 @@ sub network
 	return ($? >> 8, $output);
 }
 
-# the server processes whose data lie in the directory
+# the server processes whose data directory is in this directory
 sub servers
 {
 	my ($directory) = @_;
@@ -49,7 +49,7 @@ like(
 my ($first_port) = $output =~ /-p (\d+)/;
 my ($command) = $output =~ /^  Org2MSP:  (psql .*)$/m;
 is(qx{$command -X -A -t -c "SELECT height FROM fabric.channels"},
-	"1\n", 'and these words work in a shell');
+	"1\n", 'and this command works in a shell');
 ($status, $output) = network($directory, 'up');
 is("$status $output" =~ /^0 everything runs already$/m, 1, 'up again changes nothing')
   or diag($output);
@@ -64,7 +64,7 @@ is($status, 0, 'status');
 is(() = $output =~ /^org\d .* runs$/mg, 2, 'all run');
 like($output, qr/channel trade: height 1, orderer: leader in term \d+/, 'with their channels');
 
-# a second network at the same time takes other ports; this one has two peers of one organization,
+# a second network at the same time uses other ports; this one has two peers of one organization,
 # and its orderer in another one
 my $second = "$base/second";
 ($status, $output) =
@@ -94,7 +94,7 @@ foreach my $case (
 {
 	($status, $output) = network("$base/none", 'up', @{ $case->[0] });
 	isnt($status, 0, "@{ $case->[0] } is refused");
-	like($output, $case->[1], 'in plain words');
+	like($output, $case->[1], 'with a clear error');
 }
 
 # one at a time
@@ -110,7 +110,7 @@ is($status, 0, 'stop');
 ($status, $output) = network($directory, 'status');
 is($status, 1, 'status tells by its exit status that not all run');
 is(scalar(servers($directory)), 0, 'really');
-# somebody else has taken its port meanwhile
+# meanwhile another program uses its port
 my $thief = IO::Socket::INET->new(
 	LocalAddr => '127.0.0.1',
 	LocalPort => $first_port,
@@ -124,19 +124,19 @@ like(
 	'is named in the server\'s words');
 close $thief if $thief;
 ($status, $output) = network($directory, 'up');
-is($status, 0, 'when it is free again, up starts what is stopped') or diag($output);
+is($status, 0, 'when it is free again, up starts the stopped nodes') or diag($output);
 like($output, qr/^started /m, 'and says so');
-# a neighbour's files
+# files that the tool did not make
 spew("$directory/letter", "dear diary\n");
 ($status, $output) = network($directory, 'down');
 is($status, 0, 'down') or diag($output);
-like($output, qr/is kept, with what others have put there/, 'leaves what others have put there');
+like($output, qr/is kept, with what others have put there/, 'leaves files of others');
 is(join(' ', map { s{.*/}{}r } glob("\Q$directory\E/* \Q$directory\E/.s*")),
 	'letter', 'and nothing else');
 is(scalar(servers($directory)), 0, 'no server is left');
 cmp_ok(scalar(servers($second)), '>', 0, 'but that of the other network');
 ($status, $output) = network($second, 'down');
-is("$status $output", "0 stopped and removed\n", 'which goes with its own command');
+is("$status $output", "0 stopped and removed\n", 'which is removed by its own command');
 ok(!-e $second, 'directory and all');
 ($status, $output) = network($second, 'down');
 is("$status $output", "0 there is no network in $second\n", 'down again finds nothing');
@@ -167,7 +167,7 @@ foreach my $case (
 	{
 		($status, $output) = network($foreign, $command, $command eq 'up' ? ('--orgs', 1) : ());
 		isnt($status, 0, "$name: $command is refused");
-		like($output, qr/choose another.* with FABRIC_NETWORK_DIR/, 'in plain words')
+		like($output, qr/choose another.* with FABRIC_NETWORK_DIR/, 'with a clear error')
 		  or diag($output);
 	}
 	is(slurp("$foreign/$file"), $content, "$name: it is still there");

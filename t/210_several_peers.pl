@@ -1,6 +1,6 @@
-# Organizations with two peers each and an orderer organization whose three orderers are no peers.
-# Whichever node of an organization fails or cannot
-# endorse, the other one is asked; the orderers stand in for each other; the views show who answers.
+# Organizations with two peers each, and an orderer organization whose three orderers are no peers.
+# When one node of an organization fails or cannot endorse, the other one is asked; the orderers
+# replace each other; the views show which nodes answer.
 use strict;
 use warnings;
 use FindBin;
@@ -19,7 +19,7 @@ my ($org1, $other1) = @node{qw(org1peer1 org1peer2)};
 
 wait_for_leader($network, 'trade');
 
-# what a node knows of another one
+# columns of fabric.nodes at a node, for another node
 sub known
 {
 	my ($node, $other, $columns) = @_;
@@ -28,7 +28,7 @@ sub known
 		"SELECT $columns FROM fabric.nodes WHERE address = '" . $other->address . "'");
 }
 
-# that many calls of one session
+# this many calls of one session
 sub calls
 {
 	my ($count, $chaincode, $prefix) = @_;
@@ -37,7 +37,7 @@ sub calls
 	  map { "SELECT fabric.invoke('trade', '$chaincode', 'put', '$prefix$_', '$_')" } 1 .. $count;
 }
 
-# a chaincode that only these nodes have installed
+# install a chaincode at these nodes only
 sub deploy_at
 {
 	my ($name, $policy, @nodes) = @_;
@@ -55,7 +55,7 @@ SQL
 		my $id = $node->query("SELECT fabric.install_chaincode('\\x$package')");
 		my (undef, $error, $failed) =
 		  $node->try_query("SELECT fabric.approve_chaincode($definition, '$id', $parameters)");
-		# the other node of its organization may have handed it the approval already
+		# the other node of its organization may have given it the approval already
 		die "$error\n" if $failed && $error !~ /has approved sequence/;
 	}
 	$nodes[0]->query("SELECT fabric.commit_chaincode($definition, $parameters)");
@@ -79,9 +79,9 @@ subtest 'every peer calls and every node has the same' => sub {
 
 subtest 'chaincode on the second peers alone' => sub {
 	deploy_at('second', $ALL, @node{qw(org1peer2 org2peer2 org3peer2)});
-	# The caller's node has it; the other node of its organization does not, nor do the first ones
-	# of the others. Which node of an organization is asked
-	# first depends on chance and speed
+	# The caller's node has the chaincode; the other node of its organization does not, nor do the
+	# first nodes of the other organizations. Which node of an organization is asked first depends
+	# on chance and speed
 	my $lacking = sub {
 		join '', map { known($other1, $node{$_}, 'last_error') } qw(org2peer1 org3peer1);
 	};
@@ -89,7 +89,7 @@ subtest 'chaincode on the second peers alone' => sub {
 	ok( wait_until(
 			sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }),
 		'one that lacks it is asked, and another one answers');
-	like($lacking->(), qr/"second[":]/, 'the view tells what it said');
+	like($lacking->(), qr/"second[":]/, 'the view has its answer');
 	# the caller's node lacks it
 	$org1->query(calls(8, 'second', 'b'));
 	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"),
@@ -120,7 +120,7 @@ subtest 'no peer of an organization is left' => sub {
 		$error,
 		qr/LF310.*Org2MSP \(\Q$first\E\): [^;]+; Org2MSP \(\Q$second\E\): |LF310.*Org2MSP \(\Q$second\E\): [^;]+; Org2MSP \(\Q$first\E\): /s,
 		'both nodes are named, with their reasons');
-	is(known($org1, $node{org2peer1}, 'state'), 'silent', 'who does not answer is shown');
+	is(known($org1, $node{org2peer1}, 'state'), 'silent', 'the node that does not answer is shown');
 	like(
 		known($org1, $node{org2peer1}, 'last_error'),
 		qr/refused|closed|lost|terminat/i,
@@ -132,7 +132,7 @@ subtest 'no peer of an organization is left' => sub {
 		),
 		't',
 		'and the times');
-	is(known($org1, $node{org3peer1}, 'state'), 'answers', 'and who answers');
+	is(known($org1, $node{org3peer1}, 'state'), 'answers', 'and the nodes that answer');
 	$_->start foreach @node{qw(org1peer2 org2peer1 org2peer2 org3peer2)};
 	my $calls = 0;
 	ok( wait_until(
@@ -182,7 +182,7 @@ subtest 'a peer with a falsified state' => sub {
 	$node{org2peer1}->query(
 		"UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'count'"
 	);
-	# each key once: a write that is committed mends it
+	# damage each key once: a committed write of the key repairs it
 	$org1->query(join ";\n",
 		map { "SELECT fabric.invoke('trade', 'count', 'add', 'k$_', '1')" } 1 .. 8);
 	is( $org1->query(

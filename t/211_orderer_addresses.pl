@@ -1,6 +1,5 @@
 # A configuration in which no organization has endpoints, but the channel a list of addresses
-# (OrdererAddresses): submissions and blocks go by that list,
-# past addresses where nobody answers.
+# (OrdererAddresses): submissions and blocks use that list, and skip addresses that do not answer.
 use strict;
 use warnings;
 use FindBin;
@@ -14,7 +13,7 @@ my ($org1) = $network->peers;
 my $organisations = $network->profile->{organisations};
 
 delete $_->{endpoints} foreach @$organisations;
-# nobody listens on port 1
+# port 1 is closed
 my @addresses = ('localhost:1', map { $_->address } $network->orderers);
 $network->create_channel(
 	'trade',
@@ -36,7 +35,7 @@ is(vehicles_of($org1), 8, 'transactions continue without one of them');
 $leader->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 
-# endpoints of an organization, where there are any, are the only ones that count
+# endpoints of an organization, where it has any, are the only ones that count
 # (common/deliverclient/orderers/connection.go, Update)
 my ($orderers) = grep { $_->{msp_id} eq 'OrdererMSP' } @$organisations;
 $orderers->{endpoints} = [ @addresses[ 1 .. 3 ] ];

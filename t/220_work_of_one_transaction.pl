@@ -1,6 +1,6 @@
-# What one transaction costs each node: messages decoded, hashes, signatures, verifications, SQL
-# statements (fabric.stat_work), against the table in docs/architecture.md. A change that makes a
-# transaction cheaper or dearer has to change the table.
+# The work of each node for one transaction: messages decoded, hashes, signatures, verifications,
+# SQL statements (fabric.stat_work), compared with the table in docs/architecture.md. A change that
+# makes a transaction cheaper or more expensive must change the table.
 use strict;
 use warnings;
 use FindBin;
@@ -10,8 +10,8 @@ use Fabric::Psql qw();
 use IPC::Open2   qw(open2);
 use Test::More;
 
-# how many transactions are counted; the most frequent count is the transaction's, since the
-# processes now and then do something else meanwhile
+# the number of transactions that are counted; the most frequent count is taken, because the
+# processes sometimes do other work meanwhile
 my $ROUNDS = 9;
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
@@ -33,7 +33,7 @@ ok( wait_until(
 		60),
 	'the node of the gateway leads');
 
-# one session for all transactions: what it keeps of the channel and the chaincode is kept
+# one session for all transactions, so that its caches of the channel and the chaincode are used
 my ($answers, $statements);
 {
 	local %ENV = %ENV;
@@ -78,7 +78,7 @@ SQL
 	return (\%counts, keys %heights == 1);
 }
 
-# the counts when all nodes have all blocks and the counts have stopped to change
+# the counts when all nodes have all blocks and the counts do not change
 sub quiet_counts
 {
 	my $before = {};

@@ -1,6 +1,6 @@
-# A block gets into the ledger only with the transactions that can be read back from their table:
-# what another trigger makes of the rows on their way is found, and changes nothing when the
-# envelopes stay the same. (src/server/ledger/guard.c)
+# A block is stored only with transactions that can be read back from their table: a trigger that
+# changes the rows while they are inserted is noticed, unless the envelopes stay the same
+# (src/server/ledger/guard.c).
 use strict;
 use warnings;
 use FindBin;
@@ -76,7 +76,7 @@ foreach my $name (sort keys %changes)
 		"$name: the block is committed without the trigger");
 }
 
-# other bytes of the same envelope: uncompressed. They are read back, and right
+# another encoding of the same envelope: uncompressed. It is read back correctly
 install("NEW.envelope := '\\x00'::bytea ||\n"
 	  . "fabric_internal.envelope_bytes('trade', NEW.envelope); RETURN NEW;");
 $node->query("SELECT fabric.invoke('trade', 'counters', 'put', 'plain')");

@@ -1,4 +1,4 @@
-# fabric.raft_trace writes each decision of Raft to the server's log, in the format of the stories in
+# fabric.raft_trace writes each decision of Raft to the server log, in the format of the stories in
 # test/unit, and can be turned on and off while the node runs.
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
 deploy_registry($network, policy => $ANY_TWO);
 
-# all lines of the trace in a node's log, without what comes before
+# all lines of the trace in a node's log, without the log's prefix
 sub trace_of
 {
 	my ($node) = @_;
@@ -22,7 +22,7 @@ sub trace_of
 
 my $vehicles = 0;
 
-# one more transaction; true when each node's count of lines is as the condition wants it
+# one more transaction; true when each node's count of lines satisfies the condition
 sub order_and_look
 {
 	my ($condition) = @_;

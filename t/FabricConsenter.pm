@@ -1,7 +1,7 @@
 package FabricConsenter;
 
-# FabricConsenter: what one consenter tells another over its own connection, so that tests can let a
-# consenter lie.
+# FabricConsenter: messages of one consenter to another over its own connection, so that tests can
+# let a consenter lie.
 #
 #   my ($output, $error, $status) = FabricConsenter::tell_node($evil, $node, $sql);
 #   my ($output, $error, $status) = FabricConsenter::forward($evil, $leader, 'trade', @envelopes);
@@ -42,7 +42,7 @@ sub tell_node
 	return ($output, $error, $?);
 }
 
-# envelopes that $from asks $node to order: these are admitted once more
+# envelopes that $from asks $node to order; $node checks them again
 sub forward
 {
 	my ($from, $node, $channel, @envelopes) = @_;
@@ -55,8 +55,7 @@ sub forward
 		  . ')');
 }
 
-# number of the next block, and the hash of the last one, when the node has made all blocks of its
-# log
+# number of the next block and hash of the last one, once the node has made all blocks of its log
 sub chain_head
 {
 	my ($node, $channel) = @_;
@@ -75,10 +74,9 @@ sub chain_head
 	return ($number, pack('H*', $hash));
 }
 
-# One batch, which becomes one block, without admission: $from makes itself the leader, and tells
-# the others what is committed.
-# They must have the same log. The next election gives the channel a true leader, from which $from
-# gets the block.
+# One batch, which becomes one block, without the orderers' checks: $from makes itself the leader,
+# and tells the others that the batch is committed. Their logs must be the same. The next election
+# gives the channel a true leader, from which $from gets the block.
 sub order_as_leader
 {
 	my ($from, $others, $channel, @envelopes) = @_;

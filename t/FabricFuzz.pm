@@ -1,9 +1,8 @@
 package FabricFuzz;
 
-# FabricFuzz: random chaincode. Expressions are put together from the functions, operators, casts
-# and aggregates of the server that runs the test, so that those
-# of a new version are tried too; programs put such expressions into PL/pgSQL. The same seed and the
-# same server version give the same texts.
+# FabricFuzz: random chaincode. It builds expressions from the functions, operators, casts and
+# aggregates of the server that runs the test, so that a new version's are tried too, and programs
+# that put such expressions into PL/pgSQL. The same seed and server version give the same texts.
 #
 #   my $fuzz = FabricFuzz->new($node, $seed);    # $node: a Fabric::Node, for its catalogs
 #   $fuzz->expression;                           # a query that gives one text
@@ -13,8 +12,8 @@ use strict;
 use warnings;
 no warnings qw(qw);
 
-# Types, and texts that they take. Not here: types of catalogs (regclass, oid, name, aclitem), which
-# chaincode may not use
+# Types, with texts that they accept. Without types of catalogs (regclass, oid, name, aclitem),
+# which chaincode may not use
 my %literals = (
 	bool => [qw(true false)],
 	int2 => [qw(0 1 -1 2 7 32767 -32768)],
@@ -111,7 +110,7 @@ my %left_out = (
 	xml_is_well_formed =>
 	  'depends on the caller by its definition; xml_is_well_formed_document and _content do not',);
 
-# what may stand for a polymorphic type, with its array, range and multirange where there is one
+# the types that can replace a polymorphic type, with its array, range and multirange if it has them
 my @elements = (
 	[qw(int4 int4[] int4range int4multirange)], [qw(text text[])],
 	[qw(numeric numeric[] numrange)], [qw(jsonb jsonb[])],
@@ -138,13 +137,14 @@ sub pick
 
 # ---- the catalogs ----
 
-# the signature with every polymorphic type replaced; nothing when a type has no place here
+# the signature with every polymorphic type replaced; empty if a type is not in %TYPES
 sub instances
 {
 	my (@types) = @_;
 
 	return grep {
-		!grep { !exists $literals{$_} } @$_
+		!grep { !exists $literals{$_} }
+		  @$_
 	}[@types] unless grep { /^any/ } @types;
 	my @instances;
 	foreach my $element (@elements)
@@ -269,7 +269,7 @@ sub literal
 	  if $type =~ /\[\]$/ && rand() < 0.5;
 	my $text = pick($literals{$type});
 
-	# numbers that become lengths and counts are mostly small: what is big only meets the limits
+	# numbers that become lengths and counts are mostly small: large ones only hit the limits
 	$text = int rand 10 if $type =~ /^int[248]$/ && rand() < 0.6;
 	return "'" . ($text =~ s/(?<!')'(?!')/''/gr) . "'::$type";
 }
@@ -300,7 +300,7 @@ sub aggregate
 	  "(SELECT pg_catalog.\"$function->{name}\"(v ORDER BY n DESC) FILTER (WHERE n > 1) FROM (VALUES $rows) AS t (n, v) WHERE v IS NOT NULL)";
 }
 
-# a text of what a set has, in the order of these texts
+# a text of the elements of a set, in the order of these texts
 sub set_text
 {
 	my ($self, $depth) = @_;
@@ -377,8 +377,8 @@ sub statement
 		join "\n", map { $self->statement($depth - 1) } 1 .. 1 + int rand 2;
 	};
 
-	# expressions in the open are checked when the package is installed; what that refuses is tried
-	# hidden
+	# CREATE FUNCTION checks expressions that are written directly, at installation; expressions
+	# that it would refuse are tried in dynamic SQL
 	local $self->{immutable_only} = 1;
 	return "v_$type := " . $self->value($type, 2) . ';' if $choice <= 1;
 	return 'out := out || coalesce(left((' . $self->value($type, 2) . ")::text, 200), '-') || ';';"

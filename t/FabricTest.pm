@@ -1,15 +1,14 @@
 package FabricTest;
 
-# FabricTest: networks for TAP tests. The same building as tools/network, on instances of
-# PostgreSQL::Test::Cluster, which ends
-# them with the test. The instances are copies of one that the first test of a run makes, with the
-# extension in its database.
+# FabricTest: networks for TAP tests. It builds them as tools/network does, but on instances of
+# PostgreSQL::Test::Cluster, which stops them at the end of the test. The instances are copies of a
+# template that the first test of a run makes, with the extension in its database.
 #
 #   use FindBin; use lib $FindBin::Bin; use FabricTest;
 #   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 10\n");
 #   my ($org1, $org2) = $network->nodes;
 #   my %node = map { $_->{name} => $_ } FabricTest::start_network(peers_per_org => 2, orderer_org => 1)->nodes;  # org1peer1 ... orderer3
-#   is($org1->query('SELECT ...'), 'expected');           # as superuser; dies with the server's words
+#   is($org1->query('SELECT ...'), 'expected');           # as superuser; dies with the server's error
 #   my ($out, $error, $status) = $org1->try_query('...'); # the same without dying
 #   $org1->cluster->poll_query_until('fabric', '...');    # everything that PostgreSQL::Test::Cluster can do
 #   $org1->kill_hard; $org1->start;
@@ -34,9 +33,9 @@ use Exporter qw(import);
 # an endorsement policy for networks of three
 our $ANY_TWO = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
 
-# Short times where a test would wait for them, and long ones where they only end what hangs: a
-# machine that is five times slower must not change what a test finds. A test that wants to see a
-# time limit sets it itself.
+# Short times where a test would wait for them, and long ones where they only end a hang: a machine
+# that is five times slower must not change the result of a test. A test of a time limit sets it
+# itself.
 my $settings = <<'CONF';
 fabric.raft_election_timeout = 1s
 fabric.raft_heartbeat_interval = 50ms
@@ -54,18 +53,18 @@ log_statement = none
 shared_buffers = 16MB
 CONF
 
-# how much slower everything is than usual (tools/check_valgrind); a test that sets a time itself
-# has the last word
+# the factor by which everything is slower than usual (tools/check_valgrind); a time that a test
+# sets itself overrides it
 my $slowdown = $ENV{FABRIC_TEST_SLOWDOWN} || 1;
 $settings =~ s{^(fabric\.(?:raft_\w+|\w+_timeout) = )(\d+)(?=(?:ms|s)$)}{$1 . $2 * $slowdown}gme;
 
 # the longest time that a test waits for a condition, as in PostgreSQL::Test::Utils
 my $patience = 180 * $slowdown;
 
-# %options: orgs, peers_per_org, orderer_org (as tools/network's), orderers, channel (undef: none is
-# made), settings (added to every node's postgresql.conf), profile (hash: changes to the
-# channel's profile), own_authorities (true: the certificates come from the databases' authorities,
-# not from openssl)
+# %options: orgs, peers_per_org, orderer_org (as for tools/network), orderers, channel (undef: no
+# channel), settings (added to every node's postgresql.conf), profile (hash: changes to the
+# channel's profile), own_authorities (true: the certificates come from authorities in the
+# databases, not from openssl)
 sub start_network
 {
 	my (%options) = @_;
@@ -117,8 +116,8 @@ sub create_vehicle
 	return invoke('create_vehicle', $id, 'Volvo', 'V60', '2020', 'Ada Adler', '20000');
 }
 
-# Wait until all running nodes have all blocks that one of them has; gives what must be the same at
-# each: a list of one text if it is
+# Wait until all running nodes have all blocks that one of them has. Gives the part of the ledger
+# that must be equal, as a list of the different texts: one text if all nodes agree.
 sub fingerprints
 {
 	my ($network, $channel) = @_;
@@ -127,7 +126,7 @@ sub fingerprints
 	my %seen;
 
 	$network->wait_for_height($channel, $height);
-	# a block that comes while the nodes are asked is not a difference
+	# a block that is committed while the nodes are asked is not a difference
 	wait_until(
 		sub {
 			my %heights;
@@ -149,7 +148,7 @@ sub height_of
 	);
 }
 
-# how many vehicles the node's world state has
+# the number of vehicles in the node's world state
 sub vehicles_of
 {
 	my ($node) = @_;
@@ -159,8 +158,8 @@ sub vehicles_of
 	);
 }
 
-# The processes of $node without which requests of the sessions at $other get no answer: the
-# postmaster, and those that serve its relay
+# The processes of $node that answer requests of the sessions at $other: the postmaster, and the
+# backends of $other's relay
 sub processes_for
 {
 	my ($node, $other) = @_;
@@ -173,8 +172,8 @@ sub processes_for
 		));
 }
 
-# Call $condition until it is true; gives its last value. There is one limit for all: it only ends a
-# test that hangs.
+# Call $condition until it is true; gives its last value. The time limit is the same for all
+# callers: it only ends a test that hangs.
 sub wait_until
 {
 	my ($condition) = @_;
@@ -187,7 +186,7 @@ sub wait_until
 	return $value;
 }
 
-# assertions that what $code gives is or matches something sooner or later
+# assert that the result of $code is, or matches, a value sooner or later
 sub eventually_is
 {
 	my ($code, $expected, $name) = @_;
@@ -208,7 +207,7 @@ sub eventually_like
 	return Test::More::like($found, $pattern, $name);
 }
 
-# for wait_until: a time of the clock (seconds since 1970) is over, on every node
+# for wait_until: a time of the clock (seconds since 1970) has passed, on every node
 sub seconds_passed
 {
 	my ($until) = @_;
@@ -216,7 +215,7 @@ sub seconds_passed
 	return time > $until;
 }
 
-# the processor time that a process has used, in clock ticks; 0 when it is gone
+# the processor time that a process has used, in clock ticks; 0 when it has ended
 sub cpu_ticks
 {
 	my ($pid) = @_;
@@ -244,7 +243,7 @@ use Fabric::Psql qw(literal);
 
 our @ISA = ('Fabric::Network');
 
-# copies of the template, whose database is there before the workers look for it
+# copies of the template, with the database created before the workers look for it
 sub create_instances
 {
 	my ($self) = @_;
@@ -258,9 +257,8 @@ sub create_instances
 	}
 }
 
-# From the tables, so that a wrong view cannot hide a difference: height, block hash, commit hash,
-# every key with value and version, the
-# validation codes of all blocks
+# Reads the tables, so that a wrong view cannot hide a difference: height, block hash, commit hash,
+# every key with value and version, the validation codes of all blocks
 sub fingerprint
 {
 	my ($self, $node, $channel) = @_;
@@ -308,7 +306,7 @@ sub new
 	my ($class, %fields) = @_;
 	my $self = Fabric::Node::new($class, %fields);
 
-	# the port must be known before certificates and the channel's addresses are made
+	# certificates and the channel's addresses need the port
 	$self->{cluster} = PostgreSQL::Test::Cluster->new($self->{name});
 	$self->{port} = $self->{cluster}->port;
 	return $self;
@@ -334,8 +332,8 @@ sub connection
 	};
 }
 
-# One instance for all tests of a run: initdb and CREATE EXTENSION once. Gives the directory of its
-# copy
+# One template for all tests of a run: initdb and CREATE EXTENSION run once. Gives the directory of
+# its copy
 sub template
 {
 	# another installation of the extension has another template
@@ -359,7 +357,7 @@ sub template
 	return $shared;
 }
 
-# what PostgreSQL::Test::Cluster asks of the node that a backup is from
+# the methods that PostgreSQL::Test::Cluster calls on the node of a backup
 sub backup_dir { return template() }
 sub name       { return 'template' }
 
@@ -375,7 +373,7 @@ sub create_instance
 			$self->{msp_id}, $self->{role}, 'fabric', $self->path('keys'))
 		  . "listen_addresses = 'localhost'\n"
 		  . $self->{settings});
-	# through the socket, whose directory is ours, every role may come in
+	# every role may log in over the socket, whose directory only this user can enter
 	spew(
 		"$data/pg_hba.conf",
 		Fabric::Node::authentication_rules('fabric') =~
@@ -383,7 +381,7 @@ sub create_instance
 		0600);
 }
 
-# add settings for good and let the server read them
+# add settings permanently and reload the server
 sub set
 {
 	my ($self, $settings) = @_;
@@ -392,8 +390,7 @@ sub set
 	$self->reload if $self->is_running;
 }
 
-# what psql says of a statement that fails: with SQLSTATE, detail and hint; empty when it does not
-# fail
+# the error of psql for a failing statement, with SQLSTATE, detail and hint; empty when it succeeds
 sub error_of
 {
 	my ($self, $sql, %change) = @_;
@@ -406,7 +403,7 @@ sub start
 {
 	my ($self, $server_options) = @_;
 
-	# an option of one start only: the file's last line counts, and is taken away again
+	# an option for one start only: the last line of the file wins, and is removed again
 	my $file = $self->{cluster}->data_dir . '/postgresql.conf';
 	my $settings = Fabric::Host::slurp($file);
 
@@ -419,8 +416,8 @@ sub start
 sub stop         { $_[0]->{cluster}->stop('fast') if $_[0]->is_running }
 sub let_owner_be { }
 
-# let the server read its settings; new sessions have them when this returns, sessions that are
-# there have them for their next statement
+# Reload the server. When this returns, new sessions have the settings; existing sessions have them
+# for their next statement
 sub reload
 {
 	my ($self) = @_;
@@ -428,13 +425,14 @@ sub reload
 	my $before = $loaded_at->();
 
 	$self->{cluster}->reload;
-	# nothing is known of a server that lets nobody in
+	# the state of a server that refuses connections is unknown
 	return if $before eq '';
 	FabricTest::wait_until(sub { $loaded_at->() ne $before })
 	  or die "node $self->{name} did not read its settings\n";
 }
 
-# Set fabric.fault_points, and wait until the node's processes have read it: each says so in the log.
+# Set fabric.fault_points, and wait until the node's processes have read it: each says so in the
+# log.
 sub set_faults
 {
 	my ($self, $points) = @_;
@@ -453,7 +451,7 @@ sub set_faults
 	$self->reload if $self->is_running;
 	foreach my $pid (@pids)
 	{
-		# one that has met its fault already has ended
+		# a process that has met its fault has ended already
 		FabricTest::wait_until(
 			sub {
 				!kill(0, $pid)
@@ -463,8 +461,8 @@ sub set_faults
 	}
 }
 
-# wait until a process of the node is held at a fault point ("$point=hold" of set_faults); $size: the
-# log's size before
+# wait until a process of the node is held at a fault point ("$point=hold" of set_faults); $size:
+# the size of the log before
 sub wait_until_held
 {
 	my ($self, $point, $size) = @_;
@@ -483,7 +481,7 @@ sub process_id
 	return $self->{cluster}->{_pid};
 }
 
-# wait until the postmaster and all its children, killed by a fault point, are gone
+# wait until the postmaster and all its children, killed by a fault point, have ended
 sub wait_for_crash
 {
 	my ($self) = @_;
@@ -497,7 +495,7 @@ sub wait_for_crash
 	$self->{cluster}->{_pid} = undef;
 }
 
-# the postmaster and all its children, as when the machine loses power
+# kill the postmaster and all its children, as when the machine loses power
 sub kill_hard
 {
 	my ($self) = @_;

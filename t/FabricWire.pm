@@ -1,11 +1,11 @@
 package FabricWire;
 
-# FabricWire: Fabric's messages and signatures made by hand, so that tests can send what no honest
-# client would.
+# FabricWire: handmade Fabric messages and signatures, so that tests can send messages that no
+# honest client sends.
 #
-# Nothing of the extension is used: protobuf is written here, signatures come from the openssl
-# command. A message is a list of
-# fields, [number => bytes] or [number => \unsigned], in the order in which they are to be written.
+# Uses nothing of the extension: protobuf is written here, signatures are made by the openssl
+# command. A message is a list of fields, [number => bytes] or [number => \unsigned], in the order
+# of writing.
 #
 #   my $client = FabricWire::identity('Org1MSP', 'client.pem', 'client.key');
 #   my $parts = FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client,
@@ -41,7 +41,7 @@ sub varint
 	return $bytes . chr($value);
 }
 
-# a field whose value is undef is left out, as Fabric leaves out what is empty
+# a field with the value undef is left out, as Fabric leaves out empty fields
 sub message
 {
 	my (@fields) = @_;
@@ -216,7 +216,7 @@ sub sign
 	return signature_of($r, $s > $ORDER - $s ? $ORDER - $s : $s);
 }
 
-# the same signature with the other s: mathematically good, but not Fabric's
+# the same signature with the other s: valid ECDSA, but refused by Fabric
 sub with_high_s
 {
 	my ($r, $s) = numbers($_[0]);
@@ -288,13 +288,11 @@ sub results
 	return message(@fields);
 }
 
-# A whole transaction. Needed: channel, chaincode, version, creator, endorsers. What it writes:
-# reads and writes, or results (bytes).
-# Every part can be replaced, also by what is wrong: type, timestamp, tx_id, nonce, epoch,
-# header_extension, arguments, response, action_name,
-# action_version, events, proposal_hash, extension (of the response payload), actions (how many),
-# data, payload.
-# Gives payload (to be signed by the creator), tx_id and the parts.
+# A whole transaction. Required: channel, chaincode, version, creator, endorsers. Its writes: reads
+# and writes, or results (bytes). Every part can be replaced, also by a wrong one: type, timestamp,
+# tx_id, nonce, epoch, header_extension, arguments, response, action_name, action_version, events,
+# proposal_hash, extension (of the response payload), actions (how many), data, payload. Gives
+# payload (for the creator to sign), tx_id and the parts.
 sub transaction
 {
 	my (%given) = @_;
@@ -383,7 +381,7 @@ sub config_entry
 	return message([ 1, $name ], [ 2, $value ]);
 }
 
-# a group with the entry $name of the map $number replaced by what $change makes of it
+# a group with the entry $name of the map $number replaced by the result of $change
 sub change_entry
 {
 	my ($group, $number, $name, $change) = @_;
@@ -397,9 +395,9 @@ sub change_entry
 }
 
 # The data of a CONFIG transaction that follows the configuration $given{config} (bytes of
-# common.Config), made as orderers make it: the organization's
-# anchor peers are set again, as $given{admin} of that organization signs. Other parts can be
-# replaced: sequence, update, group (the result).
+# common.Config), made as orderers make it: the organization's anchor peers are set again, signed by
+# $given{admin} of that organization. Other parts can be replaced: sequence, update, group (the
+# result).
 sub next_configuration
 {
 	my (%given) = @_;

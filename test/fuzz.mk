@@ -1,7 +1,7 @@
-# The fuzzers: test/fuzz/fuzz_NAME.c with libFuzzer, over all of core, with address and undefined-behaviour sanitizers.
+# The fuzzers: test/fuzz/fuzz_NAME.c with libFuzzer, over all of core, with address and undefined-behavior sanitizers.
 #
 #   make fuzz                       every fuzzer for FUZZ_SECONDS each; starts from test/fuzz/corpus/NAME
-#   make fuzz FUZZ_SECONDS=3600     longer; what it finds new is kept in build/fuzz/corpus/NAME
+#   make fuzz FUZZ_SECONDS=3600     longer; new inputs are kept in build/fuzz/corpus/NAME
 # A crash is in build/fuzz/crash-...: build/fuzz/fuzz_NAME FILE replays it.
 
 FUZZ_CC ?= clang

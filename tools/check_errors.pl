@@ -13,17 +13,17 @@
 #     and %llu with a cast.
 #   - The status of an error is given with fb_errcode.
 #   - Message style: a primary message begins in lower case and has no period; detail and hint are
-#     sentences; what is not among the words that are allowed is "unrecognized", not "unknown".
+#     sentences; a word outside the allowed ones is "unrecognized", not "unknown".
 use strict;
 use warnings;
 use File::Find;
 use FindBin;
 
-# functions that fill an FbError, keep it, and throw it, with the reason
+# functions that may fill an FbError, keep it, and throw it, with the reason
 my %KEEPS =
   (refuse_setting => 'the failure of a simulation outlives the error, which chaincode may catch');
 
-# comments become blanks, so that lines and strings stay as they are
+# comments become blanks, so that line numbers and strings stay as they are
 sub without_comments
 {
 	my ($text) = @_;
@@ -100,7 +100,7 @@ sub judge_format
 	return @problems;
 }
 
-# the complaints about one file: [line, text]
+# the findings in one file: [line, text]
 sub judge_source
 {
 	my ($source) = @_;

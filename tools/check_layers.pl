@@ -6,16 +6,16 @@
 #
 # Sources. A directory includes the public headers of lower layers, and its own headers; the public
 # header of a directory is DIRECTORY/DIRECTORY.h. A header of this tree is included by its path from
-# src/ in quotes, so that no other spelling of a path gets around the rule, and a C file declares
-# nothing of another one by hand. libpq is included by server/wire alone, nothing of the server by
-# core, and a message prints no bytes with "%.*s".
+# src/ in quotes, so that no other spelling of a path avoids the rule, and a C file does not declare
+# the functions of another one. Only server/wire includes libpq, core includes no server header, and
+# a message does not print bytes with "%.*s".
 #
-# Objects. What an object needs of another directory is declared in the public header of that
-# directory, which is of a lower layer: a declaration written by hand gets around the headers, not
-# around the linker. The files of one directory do not need one another in a circle. Core needs
-# nothing from outside but the functions listed here, so it has no clock, opens no file, prints
-# nothing, draws no random bytes, allocates nothing by itself and does not end the process; the
-# exceptions are named with their files. Core has no writable data but that listed here. Some
+# Objects. A symbol of another directory that an object needs is declared in the public header of
+# that directory, which is of a lower layer: a declaration written by hand evades the check of
+# headers, but not the linker. The files of one directory do not depend on each other in a cycle.
+# Core needs no outside functions except the ones listed here, so it has no clock, opens no file,
+# prints nothing, draws no random bytes, allocates nothing by itself and does not end the process;
+# the exceptions are listed with their files. Core has no writable data except the list here. Some
 # functions of PostgreSQL are called in one place only.
 use strict;
 use warnings;
@@ -48,7 +48,8 @@ my %ALSO_PUBLIC = (
 	'core/proto' => qr{^core/proto/\w+\.pb-c\.h$},
 	'server/pg' => qr{^server/pg/compat\.h$});
 
-# what core may include from the system: the C library's pure part, and its libraries
+# the headers of the system that core may include: the pure part of the C library, and core's
+# libraries
 my $CORE_SYSTEM = qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg|stdbool|stddef
 	|stdint|stdio|stdlib|string|time)\.h$
 	|^(?:openssl|protobuf-c)/|^google/protobuf-c/|^zstd(?:_errors)?\.h$|^zdict\.h$
@@ -56,14 +57,15 @@ my $CORE_SYSTEM = qr{^(?:assert|ctype|errno|inttypes|limits|math|stdalign|stdarg
 
 my $LIBPQ_HEADER = qr{(?:^|/)(?:libpq-fe|libpq-events|libpq-fs|libpq-be-fe-helpers)\.h$};
 
-# what core may call of the C library: functions of their arguments alone
+# the functions of the C library that core may call: pure functions of their arguments
 my %CORE_MAY_CALL =
   map { ($_ => 1) }
   qw(memchr memcmp memcpy memmove memset memrchr qsort bsearch snprintf vsnprintf
   stpcpy strcat strchr strcmp strcpy strcspn strlen strncat strncmp strncpy strnlen strpbrk strrchr
   strspn strstr strtol strtoll strtoul strtoull timegm);
 
-# of its libraries; what touches files, clocks, random bytes or the process is left out below
+# the functions of core's libraries; those that use files, clocks, random bytes or end the process
+# are excluded below
 my $CORE_LIBRARY = qr{^(?:protobuf_c_\w+|ZSTD_\w+|ZDICT_\w+|archive_\w+
 	|(?:ASN1|AUTHORITY_KEYID|BIO|BN|CRYPTO|EC|ECDSA|ERR|EVP|GENERAL_NAMES?|NAME_CONSTRAINTS|OBJ
 	|OPENSSL|OSSL|PEM|PKCS8|SHA\d+|X509|X509V3|X509_\w+|a2i|d2i|i2d)_\w+)$}x;
@@ -72,21 +74,21 @@ my $NOT_OF_LIBRARY = qr{^RAND_|_fp$|_file(?:name|_ex)?$|^BIO_s_(?:file|fd|socket
 	|^X509_LOOKUP|^X509_(?:cmp_current_time|time_adj|gmtime_adj)|^ASN1_\w*(?:TIME_adj|set_current)
 	|^archive_(?:read_open_file|write_open_file|read_disk|write_disk|read_open_fd|write_open_fd)}x;
 
-# what the compiler calls by itself
+# functions that the compiler calls by itself
 my $OF_COMPILER = qr{^(?:_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(?:u?div|u?mod)[dt]i\d
 	|__aarch64_\w+|__(?:asan|ubsan|sanitizer|tsan|msan|gcov|llvm)_\w+|__cyg_profile_\w+|_?mcount)$}x;
 
-# the exceptions: file and what it may call, or change, beyond that
+# the exceptions: a file, and further functions that it may call or data that it may change
 my %CORE_EXCEPTION = (
-	# the allocator of programs without a server, and the last words of a failed assertion
+	# the allocator of programs without a server, and the message of a failed assertion
 	'core/base/allocator.c' => [qw(malloc free)],
 	'core/base/status.c' => [qw(abort fprintf stderr fb_assert_hook)],
-	# how often this process did a costly step (fabric.stat_work)
+	# the counts of costly steps of this process (fabric.stat_work)
 	'core/base/work.c' => [qw(counts)],
 	# keys, nonces and the ECDSA of OpenSSL
 	'core/crypto/hash.c' => [qw(RAND_bytes crypto_heap)]);
 
-# why, for the usual ones
+# the reasons for the usual functions
 my %REASON = (
 	(   map { ($_ => 'core has no clock: take the time as an argument') }
 		  qw(time gettimeofday clock_gettime clock localtime gmtime localtime_r)),
@@ -102,7 +104,7 @@ my %REASON = (
 	(   map { ($_ => 'core draws random bytes with crypto_random, or from the seeded FbRand') }
 		  qw(rand srand random srandom getrandom getentropy RAND_bytes RAND_priv_bytes)));
 
-# what only one directory may call, because its callers got it wrong
+# functions that only one directory may call, because calls elsewhere were wrong
 my %ONE_PLACE = (
 	pnstrdup => [ 'server/pg', 'stops at a zero: use memory_cstring for names, FB_DISPLAY' ],
 	tuplestore_gettupleslot =>
@@ -121,7 +123,7 @@ sub slurp
 	return scalar <$handle>;
 }
 
-# comments become blanks, lines stay; strings stay
+# comments become blanks; lines and strings stay
 sub without_comments
 {
 	my ($text) = @_;
@@ -147,7 +149,8 @@ sub canonical_path
 
 # ---- sources ----
 
-# the path from src/ of a header of the tree, as the compiler finds it; undef: it is none
+# the path from src/ of a header of the tree, as the compiler finds it; undef if it is not in the
+# tree
 sub find_in_tree
 {
 	my ($top, $directory, $quoted, $target) = @_;
@@ -173,7 +176,7 @@ sub is_public
 	return defined $ALSO_PUBLIC{$directory} && $header =~ $ALSO_PUBLIC{$directory};
 }
 
-# why a directory may not use another; undef: it may
+# the reason why a directory may not use another; undef if it may
 sub judge_direction
 {
 	my ($directory, $other) = @_;
@@ -190,7 +193,7 @@ sub judge_direction
 	return undef;
 }
 
-# the complaint about one include, or undef
+# the finding about one include, or undef
 sub judge_include
 {
 	my ($top, $directory, $quoted, $target) = @_;
@@ -222,7 +225,7 @@ sub judge_include
 	return undef;
 }
 
-# a message prints a part of a text that is no C string: bytes of any kind
+# a message prints a part of a text that is not a C string: it may hold any bytes
 sub judge_line
 {
 	my ($top, $file, $source) = @_;
@@ -325,7 +328,7 @@ sub read_object
 	return \%object;
 }
 
-# objects by the file that they were made from, those of generated sources among them
+# objects by their source file, including those of generated sources
 sub read_objects
 {
 	my ($top) = @_;
@@ -343,7 +346,7 @@ sub read_objects
 	return (\%objects, @problems);
 }
 
-# where each symbol is defined, and the text of the headers that declare those of a directory
+# where each symbol is defined, and the text of the headers that declare the symbols of a directory
 sub index_symbols
 {
 	my ($top, $objects) = @_;
@@ -380,7 +383,7 @@ sub judge_need
 	return "$symbol, of $home, is private to $other: declare it in its public header";
 }
 
-# an object of core needs what core has nowhere
+# an object of core needs a symbol that core does not have
 sub judge_core_call
 {
 	my ($file, $symbol) = @_;
@@ -442,7 +445,7 @@ sub file_graph
 	return \%graph;
 }
 
-# a shortest circle through a file: its files in order; empty: there is none
+# a shortest cycle through a file: its files in order; empty if there is none
 sub find_circle
 {
 	my ($graph, $start) = @_;
@@ -468,7 +471,7 @@ sub find_circle
 	return ();
 }
 
-# one complaint for each circle; its files are in no other
+# one complaint for each cycle; a file is in one cycle only
 sub judge_circles
 {
 	my ($directory, $objects, $home) = @_;
@@ -520,7 +523,7 @@ sub check_objects
 
 # ---- self-test: planted violations ----
 
-# what must be said (undef: nothing), and files with their texts
+# the expected complaint (undef: none), and files with their texts
 my @SOURCE_CASES = (
 	[
 		undef, 'core/base/ok.c',
@@ -639,7 +642,7 @@ sub object_cases
 		map { [ "$_: ", "core/txn/call.c", caller_of('txn_call', $_) ] } @forbidden);
 }
 
-# a tree with these files; compiled if the objects are to be checked
+# a tree with these files; compiled if the objects are checked
 sub plant
 {
 	my ($compile, @files) = @_;

@@ -6,10 +6,10 @@
 #   tools/check_paths.pl --self-test  prove that it can fail
 #
 # A path is the target of a link, or a word that ends with a suffix of a source file or begins with
-# a directory of the top level. It counts from the top, from the document's own directory, or from
-# src, src/core, src/server or tools/lib; a source file may stand without a directory, because base
-# names are unique. Placeholders (NAME, NNN, <id>) and files of other projects (.go, .proto) are
-# left out.
+# a directory of the top level. It is relative to the top, to the document's own directory, or to
+# src, src/core, src/server or tools/lib; a source file may be named without a directory, because
+# base names are unique. Placeholders (NAME, NNN, <id>) and files of other projects (.go, .proto)
+# are left out.
 use strict;
 use warnings;
 use File::Basename qw(basename dirname);
@@ -21,7 +21,7 @@ use FindBin;
 my $SUFFIX = qr/(?:c|h|pl|pm|sql|md|spec|mk|js|txt|supp|json)/;
 my $TOP = qr/(?:src|t|test|tools|docs|sql|specs|expected|examples)/;
 
-# of other projects, or made by a command
+# files of other projects, or made by a command
 my %FOREIGN = map { $_ => 1 }
   qw(postgres.h raft.h gram.h gramparse.h connection.json metadata.json network.json msgprocessor.c
   greeting.sql chaincode.sql items.sql xlogfuncs.c Node.js);
@@ -71,7 +71,7 @@ sub words_of
 	return @words;
 }
 
-# some file matches the pattern; a glob in scalar context continues where the last one stopped
+# whether a file matches the pattern; a glob in scalar context continues where the last one stopped
 sub is_there
 {
 	my @found = glob $_[0];
@@ -98,7 +98,7 @@ sub exists_in_tree
 
 		$path =~ s{[^/]+/\.\./}{} while $path =~ m{[^/]+/\.\./};
 		return 1 if $paths->{$path} || ($path =~ /\*/ && is_there($path));
-		# the name of a test may stand for its file
+		# the name of a test may be used for its file
 		return 1 if $path =~ m{^t/\d+$} && is_there("${path}_*.pl");
 	}
 	return 0;

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
-# check_shared: shared memory is touched in src/server/pg alone. Other directories use its
-# functions, which copy what is asked for: no spinlock, LWLock, atomic, condition variable or memory
-# barrier of theirs. And only src/server/pg/compat.h knows versions of PostgreSQL.
+# check_shared: only src/server/pg touches shared memory. Other directories call its functions,
+# which return copies, and use no spinlock, LWLock, atomic, condition variable or memory barrier.
+# And only src/server/pg/compat.h depends on versions of PostgreSQL.
 #
 #   tools/check_shared.pl               check the tree
 #   tools/check_shared.pl --self-test   prove that each rule can fail
@@ -18,10 +18,10 @@ my $FORBIDDEN = qr{\b(
 my $HEADER =
   qr{^\s*\#\s*include\s+["<](?:server/pg/shmem_internal|port/atomics|storage/(?:spin|lwlock|condition_variable|shmem))\.h[">]}m;
 
-# other memory than that of PostgreSQL's processes
+# files that use these for memory of one process
 my %ALLOWED = ('src/server/wire/resolve.c' => { pg_read_barrier => 'a thread of this process' });
 
-# comments and strings become blanks, lines stay
+# comments and strings become blanks; lines stay
 sub code_of
 {
 	my ($text) = @_;

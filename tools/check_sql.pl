@@ -1,8 +1,7 @@
 #!/usr/bin/perl
-# check_sql: every object that the extension script makes is finished: no function without
-# volatility, strictness,
-# parallel safety, COMMENT, a decision about PUBLIC, and a test. Tables come before functions, and
-# privileges after everything else.
+# check_sql: every object of the extension script is complete: each function has volatility,
+# strictness, parallel safety, a COMMENT, an explicit decision about PUBLIC, and a test. Tables come
+# before functions, and privileges after everything else.
 #
 #   tools/check_sql.pl               check the files of src/sql that make joins
 #   tools/check_sql.pl --self-test   prove that each rule can fail
@@ -10,7 +9,7 @@ use strict;
 use warnings;
 use FindBin;
 
-# the statements of a script, comments removed, bodies ($$...$$) and string contents emptied
+# the statements of a script without comments, with empty bodies ($$...$$) and strings
 sub statements
 {
 	my ($text) = @_;
@@ -106,8 +105,8 @@ sub check_script
 		  )
 		{
 			my ($list, $to) = ($1, "$2 $3");
-			# a grant to a role leaves PUBLIC's default right in place, so only what is said about
-			# PUBLIC decides
+			# a grant to a role keeps PUBLIC's default right, so only a statement about PUBLIC
+			# decides
 			next unless $to =~ /\bPUBLIC\b/i;
 			$decided{ lc $_ }++ foreach names_in_list($list);
 		}
@@ -156,7 +155,8 @@ sub check_script
 	}
 	foreach my $relation (@relations)
 	{
-		# the tables behind the views are described in the script, where their readers look
+		# comments in the script describe the tables behind the views, because readers of the script
+		# look there
 		my $is_inner = $relation->{kind} eq 'table' && $relation->{name} =~ /^fabric_internal\./;
 
 		push @problems,
@@ -195,7 +195,7 @@ sub script_parts
 	return map { "$prefix$_" } split ' ', $names;
 }
 
-# a problem with the line of the file it is in, instead of the line of the script
+# a problem with its file and line in src/sql, instead of the line of the script
 sub in_its_file
 {
 	my ($directory, $problem, @files) = @_;

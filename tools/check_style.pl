@@ -7,13 +7,13 @@
 #   tools/check_style.pl --tighten    lower the allowances to what the tree holds now
 #   tools/check_style.pl --self-test  prove that each rule can fail
 #
-# tools/style_allowances says what is left from before a rule existed: a line "RULE KEY COUNT" lets
+# tools/style_allowances lists findings from before a rule existed: a line "RULE KEY COUNT" lets
 # COUNT findings of a rule pass. The key is a part of the tree for rules about lines, and a name for
 # rules about functions and files. The list may only shrink: a finding beyond it fails the check.
 #
-# Names of functions that nobody calls come from the linker, which reads the objects of the last
-# build (-ffunction-sections). Without objects, or without clang-format, the check says what it
-# leaves out.
+# The linker finds functions without callers: it reads the objects of the last build
+# (-ffunction-sections). Without objects, or without clang-format, the check says which rules it
+# skips.
 use strict;
 use warnings;
 use File::Basename qw(basename dirname);
@@ -28,7 +28,7 @@ my $FUNCTION_LINES = 70;
 my $FILE_LINES = 800;
 my $ALLOWANCES = 'tools/style_allowances';
 
-# a finding says what to do about it
+# the message of a finding says what to do about it
 my %RULES = (
 	format => 'run clang-format -i on it',
 	width => "wrap it at $WIDTH columns; only a string or an address may make a line longer",
@@ -102,8 +102,8 @@ sub kind_of
 	return $first =~ /^#!.*perl/ ? 'perl' : $first =~ /^#!/ ? 'other' : undef;
 }
 
-# the files that people write, with their texts; what others wrote (test/vectors) and what is made
-# from them stays out, as do the word lists of this file
+# the hand-written files with their texts; without test/vectors, which other programs wrote, files
+# generated from them, and the word lists of this file
 sub source_files
 {
 	my ($top) = @_;
@@ -122,7 +122,7 @@ sub source_files
 					$File::Find::prune = 1;
 					return;
 				}
-				# made from others: messages by protoc-c, the extension script from src/sql
+				# generated: messages by protoc-c, the extension script from src/sql
 				return if -d || -l || $file =~ /\.pb-c\.[ch]$|^fabric--1\.0\.sql$/;
 				my $kind = kind_of($file, $_) // return;
 				push @files, { name => $file, kind => $kind, text => read_text($_) };
@@ -203,7 +203,7 @@ sub check_lines
 		$note->('wording', "\"$1\"")   while $line =~ /($PHRASE)/g;
 		$note->('reference', "\"$1\"") while $line =~ /($REFERENCE)/g;
 		next if $file->{kind} eq 'c';
-		# a pause inside a loop that tests a condition is how a test waits; elsewhere it is a guess
+		# a pause inside a loop that tests a condition is the way to wait; elsewhere it is a guess
 		next unless $file->{name} =~ m{^(?:t|sql|specs)/};
 		$note->('fixed_sleep', $1)
 		  if $line =~ /\b(pg_sleep\([\d.]+\)|(?<![\w=:])u?sleep[ (][\d.]+)/
@@ -267,7 +267,7 @@ sub check_functions
 
 		foreach my $function (grep { $_->{static} } @same)
 		{
-			# variants for versions of the server stand in one file
+			# variants for versions of the server may be in one file
 			my @others = map { $_->{where} } grep { $_->{file} ne $function->{file} } @same;
 
 			if (@others)
@@ -349,7 +349,7 @@ sub check_format
 	$say->('format', $_, "$_:$bad{$_}", 'not as clang-format writes it') foreach sort keys %bad;
 }
 
-# ---- what nothing calls ----
+# ---- functions without callers ----
 
 # functions that the linker drops from the library: name => object
 sub dropped_functions
@@ -380,7 +380,7 @@ sub check_calls
 		my $count = $file->{name} =~ m{^src/} ? \%uses : \%test_uses;
 
 		$statics{"$_->{name}"} = 1 foreach grep { $_->{static} } functions_of($file->{text});
-		# a definition begins its line, a declaration begins with its type
+		# a definition begins its line; a declaration begins with its type
 		foreach my $line (split /\n/, $text)
 		{
 			next if $line              =~ /^(?:extern )?(?:const )?\w+ [\w *]*\w+\(/;
@@ -392,8 +392,9 @@ sub check_calls
 	{
 		my $where = $dropped{$name} =~ s/\.o$/.c/r;
 
-		next if $statics{$name};    # the compiler speaks of these
-									# what its own file and a test call stays visible for the test
+		next if $statics{$name};    # the compiler reports these
+									# a function that its own file and a test call stays visible for
+									# the test
 		next if $uses{$name} && $test_uses{$name};
 		my $rule = $uses{$name} ? 'external' : $test_uses{$name} ? 'test_only' : 'dead';
 		$say->($rule, $name, $where, $name);
@@ -461,7 +462,7 @@ sub write_allowances
 	close $handle or die "check_style: could not write $path: $!\n";
 }
 
-# the complaints of one rule, and whether fewer findings are left than the list allows
+# the findings of one rule, and whether fewer are left than the list allows
 sub judge_rule
 {
 	my ($top, $rule, $findings, $allowed) = @_;
@@ -474,7 +475,7 @@ sub judge_rule
 		my $limit = $allowed->{$key} // 0;
 
 		next if @found <= $limit;
-		# the newest files first: there the finding is that was not there before
+		# the newest files first, because they have the new finding
 		my %age =
 		  map { ($_ => -M "$top/$_" // 1e9) } map { $_->{where} =~ s/:.*//r } @found;
 		@found =
@@ -556,7 +557,8 @@ sub plant
 	return $top;
 }
 
-# the linker's part: a caller, what it calls, and what nothing, a test, or only its own file calls
+# for the linker's part: a caller, its callee, and functions that no file, a test, or only its own
+# file calls
 sub planted_objects
 {
 	my ($tally) = @_;

@@ -1,8 +1,7 @@
 #!/usr/bin/perl
-# check_symbols: fabric.so exports nothing but fabric_*, the magic function, _PG_init and the
-# function records.
-# PostgreSQL loads libraries with global symbols, so any other name may collide with another
-# extension's.
+# check_symbols: fabric.so exports only fabric_*, the magic function, _PG_init and the function
+# records. PostgreSQL loads libraries with global symbols, so any other name may collide with
+# another extension's.
 #
 #   tools/check_symbols.pl [LIBRARY]    check LIBRARY, by default fabric.so
 #   tools/check_symbols.pl --self-test  prove that it can fail
@@ -55,7 +54,7 @@ sub self_test
 		@foreign == $expected ? $passed++ : $failed++;
 		print STDERR "self-test: $source: found @foreign\n" if @foreign != $expected;
 	}
-	# none of these is a library that PostgreSQL could load
+	# PostgreSQL could load none of these libraries
 	missing_symbols("$dir/x.so") == 2 ? $passed++ : $failed++;
 	print "symbols self-test: $passed passed, $failed failed\n";
 	return $failed;

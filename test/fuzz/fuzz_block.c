@@ -1,5 +1,5 @@
 /*
- * Blocks from outside: any bytes as a block. What parses must rebuild to a block with the same
+ * Blocks from outside: any bytes as a block. A block that parses must rebuild to one with the same
  * content, the quick check of canonical envelopes must agree with packing again, and the JSON form
  * must be JSON.
  */

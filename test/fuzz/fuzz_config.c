@@ -1,6 +1,6 @@
 /*
- * A configuration block from anybody: it becomes a bundle whose questions can be asked, or is
- * refused with a reason; and nothing is left behind.
+ * A configuration block from outside: either a bundle is made from it, and all queries of the
+ * bundle work, or it is refused with a reason; no memory is left allocated.
  */
 #include "core/config/config.h"
 

@@ -1,7 +1,7 @@
 /*
- * The decoder for untrusted bytes: any bytes as any of the messages that come from outside; the
- * first byte chooses the type. What passes must unpack; packed again it must pass again and give
- * the same bytes from then on.
+ * The decoder for untrusted bytes: any bytes as any of the messages that arrive from outside; the
+ * first byte selects the type. An accepted message must unpack; packed again it must be accepted
+ * again, and further rounds must give the same bytes.
  */
 #include "core/base/base.h"
 #include "core/proto/proto.h"

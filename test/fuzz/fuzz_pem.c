@@ -1,7 +1,7 @@
 /*
  * PEM: any bytes have a first block or none; a block that is written again is found again with the
- * same content; blocks by name are among those that are found one after the other, and each takes
- * something off the input.
+ * same content; a block found by name is one of those found in sequence, and each block consumes
+ * input.
  */
 #include "core/crypto/crypto_internal.h"
 

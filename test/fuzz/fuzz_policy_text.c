@@ -1,6 +1,6 @@
 /*
- * Policy text: any bytes compile or are refused with a place; what compiles can be decoded,
- * evaluated, laid out and printed, and what is printed compiles to the same bytes.
+ * Policy text: any bytes compile, or are refused with a position. A compiled policy can be decoded,
+ * evaluated, laid out and printed, and the printed text compiles to the same bytes.
  */
 #include "core/policy/policy.h"
 
@@ -15,7 +15,7 @@ require(bool holds)
 		abort();
 }
 
-/* signers that come and go with the index, so that operators are satisfied and not */
+/* some signers match and some do not, depending on the index, so that operators succeed and fail */
 static bool
 match_some(void *context, size_t signer_index, const Principal *principal)
 {

@@ -1,7 +1,7 @@
 /*
  * Raft messages from another node. In a message of this version the encoding covers every byte, so
- * what decodes must encode to the very same bytes. Of a newer version some may be overlooked: what
- * is read must be in its place, and must survive another round.
+ * a decoded message must encode to the same bytes. Bytes of a newer version may be ignored: the
+ * decoded part must be in its place, and must survive another round.
  */
 #include "core/base/base.h"
 #include "core/raft/raft.h"

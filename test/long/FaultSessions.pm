@@ -1,18 +1,18 @@
 package FaultSessions;
 
-# FaultSessions: application sessions of test/long/faults: psql processes that call and note what
-# became of each call.
+# FaultSessions: application sessions of test/long/faults: psql processes that make calls and record
+# the result of each.
 #
-# One process drives all of them. A session stays at its node: when that ends, it connects again as
-# soon as the node takes connections. Every call is a line
-# in the journal, written when its answer has come:
+# One process drives all sessions. A session stays at its node: when the node ends, the session
+# connects again as soon as the node accepts connections. Every call is a line in the journal,
+# written when its answer has arrived:
 #
 #   begin  end  node  session  kind  key  outcome  transaction id  value  steps  error
 #
-# fields separated by tabs, times in seconds since 1970; steps: when each of the call's statements
-# was answered, in seconds since its begin.
-# outcome: ok, lost (the connection ended), or the SQLSTATE. The value is what a query or a change
-# returned. Keys: "own-..." belongs to one session, "shared-..." to all.
+# Fields are separated by tabs, times are in seconds since 1970. outcome: ok, lost (the connection
+# ended), or the SQLSTATE. value: the result of a query or a change. steps: when each of the call's
+# statements was answered, in seconds since its begin. Keys: "own-..." belongs to one session,
+# "shared-..." to all.
 
 use strict;
 use warnings;
@@ -101,7 +101,7 @@ sub connect_session
 		POSIX::dup2(fileno $in_read, 0);
 		POSIX::dup2(fileno $out_write, 1);
 		POSIX::dup2(fileno $out_write, 2);
-		# descriptors of the other sessions' pipes would keep those open
+		# an inherited descriptor of another session's pipe would keep that pipe open
 		POSIX::close($_) foreach 3 .. 1023;
 		{
 			no warnings 'exec';
@@ -210,7 +210,7 @@ sub next_call
 	}
 }
 
-# proposal and transaction are signed here, by a key that the node does not have
+# proposal and transaction are signed here, with a key that the node does not have
 sub start_split_call
 {
 	my ($session, $key) = @_;
@@ -264,7 +264,7 @@ sub take_step
 	my $call = $session->{call};
 	my ($line) = grep { /^(tx|value|proposal|endorsed|submitted)\|/ } split /\n/, $text;
 
-	# psql says nothing of the SQLSTATE when the connection is lost; then it ends too
+	# psql reports no SQLSTATE when the connection is lost; then it ends too
 	if ($state ne '00000')
 	{
 		$call->{text} = $text;

@@ -1,17 +1,22 @@
 /*
- * cut_proxy: carries the TCP connections between the nodes of a local network, and can stop
- * carrying the bytes of one of them.
+ * cut_proxy: carries the TCP connections between the nodes of a local network, and can stop the
+ * bytes to or from one of them.
  *
  *   cc -O2 -o cut_proxy cut_proxy.c
- *   cut_proxy                      commands on standard input, one a line; "ready" is answered to
- * each: link LISTEN TARGET FROM TO   connections to port LISTEN of 127.0.0.1 are the node FROM's,
- * and go to port TARGET, the node TO's (numbers below 64) cut NODE in|out|both         what is sent
- * to the node, by the node, or both, does not arrive any more mend NODE                    it does
- * again, also what was held back: as packets that are sent again
  *
- * As with packets that are dropped, nobody is told: a connection that exists stays and is silent, a
- * new one is not answered. Works without any right that packet filters and network namespaces need.
- * It ends with its standard input.
+ * Commands on standard input, one a line; the answer to each is "ready":
+ *
+ *   link LISTEN TARGET FROM TO
+ *       connections to port LISTEN of 127.0.0.1 are those of node FROM, and are forwarded to port
+ *       TARGET, which is node TO's (numbers below 64)
+ *   cut NODE in|out|both
+ *       hold back the bytes sent to the node, by the node, or both
+ *   mend NODE
+ *       let them pass again, those held back first, as TCP retransmits lost packets
+ *
+ * No side is told of a cut, as with dropped packets: an existing connection stays and is silent, a
+ * new one gets no answer. Needs no privileges, unlike packet filters and network namespaces. Ends
+ * at the end of its standard input.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,7 +37,7 @@
 #define LINKS_MAX 1024
 #define BUFFER_BYTES 65536
 
-/* what epoll gives back: the command input, a listener, or one side of a connection */
+/* the data of an epoll event: the command input, a listener, or one side of a connection */
 typedef struct Side
 {
 	enum
@@ -44,13 +49,13 @@ typedef struct Side
 	int fd;
 	uint32_t events;
 	struct Side *other;	  /* CONNECTION */
-	int node;			  /* CONNECTION: whose side it is */
+	int node;			  /* CONNECTION: the node on this side */
 	int from, to, target; /* LISTENER */
 	size_t begin, end;	  /* CONNECTION: bytes read from fd, not yet written to the other side */
 	bool ended;			  /* nothing more to read from fd */
-	bool told;			  /* ... and the other side was told */
+	bool told;			  /* ... and the other side has been told */
 	bool dead;
-	struct Side *next; /* in all, or to be freed */
+	struct Side *next; /* in the list of all, or in the list to free */
 	struct Side *previous;
 	char *buffer;
 } Side;
@@ -77,7 +82,7 @@ side_poll(Side *side, uint32_t events)
 
 	if (side->events == events)
 		return;
-	/* without any wish it is taken out: a connection that was reset would be reported for ever */
+	/* Without any event the side is removed: epoll would report a reset connection for ever. */
 	if (events == 0)
 		epoll_ctl(poller, EPOLL_CTL_DEL, side->fd, NULL);
 	else if (epoll_ctl(poller, side->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, side->fd,
@@ -86,7 +91,7 @@ side_poll(Side *side, uint32_t events)
 	side->events = events;
 }
 
-/* bytes that the side's node sends */
+/* whether bytes that the side's node sends are held back */
 static bool
 is_cut(const Side *side)
 {
@@ -130,7 +135,7 @@ side_wish(Side *side)
 	side_poll(side, events);
 }
 
-/* move what can be moved from this side to the other */
+/* move as many bytes as possible from this side to the other */
 static void
 side_pump(Side *side)
 {
@@ -274,8 +279,8 @@ link_create(int port, int target, int from, int to)
 }
 
 /*
- * after a cut or its end. What is closed on the way stays in memory until the end of the turn, but
- * is not in the list any more: begin again
+ * After a cut or its end. A side that is closed meanwhile stays in memory until the end of the
+ * turn, but leaves the list: begin again.
  */
 static void
 look_at_all(void)

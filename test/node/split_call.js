@@ -4,8 +4,8 @@
 //   FABRIC_OTHER_CERTIFICATE=cert2.pem FABRIC_OTHER_KEY=key2.pem node split_call.js
 //
 // Certificate and key are those of a client of Org1MSP; the expired certificate is for the same key; the other ones are of Org2MSP. Channel "trade"
-// has the chaincodes "vehicles" (examples/vehicle_registry.sql) and "vault", whose policies ask for both organisations.
-// Needs the npm package pg and Node's own crypto, nothing else. Prints TAP.
+// has the chaincodes "vehicles" (examples/vehicle_registry.sql) and "vault", whose policies require both organizations.
+// Needs only the npm package pg and Node's own crypto. Prints TAP.
 'use strict';
 
 const crypto = require('crypto');
@@ -36,7 +36,7 @@ function is(found, expected, name)
 	ok(found === expected, name, found);
 }
 
-// the promise must fail with this SQLSTATE and these words in message, detail or hint
+// the promise must fail with this SQLSTATE, and the pattern must match message, detail or hint
 async function refused(promise, code, words, name)
 {
 	let error = { code: 'none', message: 'no error' };
@@ -93,7 +93,7 @@ async function evaluate(client, chaincode, name, args)
 	return result.toString();
 }
 
-// the whole way; gives the validation code
+// all steps of a call; returns the validation code
 async function run(client, chaincode, name, args, options)
 {
 	const proposal = await propose(client, chaincode, name, args, options);
@@ -103,7 +103,7 @@ async function run(client, chaincode, name, args, options)
 	return (await status(client, proposal.tx_id)).validation_code;
 }
 
-// ---- what is signed, compared with what a Fabric client makes by itself ----
+// ---- the bytes to sign, compared with those of a Fabric client ----
 
 // the proposal that a Fabric client would pack for the same call, nonce and time
 function packProposal(nonce, timestamp, chaincode, args, transient)
@@ -161,7 +161,7 @@ async function checkBytes(client)
 	is((await status(client, proposal.tx_id)).validation_code, 'VALID', 'such a transaction is valid');
 }
 
-// ---- what must not work ----
+// ---- refused calls ----
 
 async function checkRefusals(client)
 {
@@ -177,14 +177,14 @@ async function checkRefusals(client)
 	await refused(endorse(client, proposal, wire.sign(crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, proposal.proposal)), 'LF103',
 		/is not valid/, 'the signature of another key');
 
-	// the price is changed on the way
+	// the price is changed after signing
 	const position = proposal.proposal.lastIndexOf('900');
 	const cheaper = Buffer.from(proposal.proposal);
 	cheaper.write('100', position);
 	await refused(endorse(client, { proposal: cheaper }, signature), 'LF103', /is not valid/, 'a proposal that was changed');
 	await refused(endorse(client, { proposal: proposal.proposal.subarray(0, 50) }, signature), 'LF002', /./, 'half a proposal');
 
-	// a nonce of the client's own without the transaction id that belongs to it
+	// a nonce chosen by the client, without the matching transaction id
 	const nonce = wire.get(proposal.proposal, 1, 2, 2);
 	const moved = Buffer.from(proposal.proposal);
 	moved[moved.indexOf(nonce)] ^= 1;
@@ -192,21 +192,21 @@ async function checkRefusals(client)
 
 	// identities
 	let strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('NobodyMSP', certificate) });
-	await refused(endorse(client, strange), 'LF104', /NobodyMSP/, 'a client of an unknown organisation');
+	await refused(endorse(client, strange), 'LF104', /NobodyMSP/, 'a client of an unknown organization');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org2MSP', certificate) });
-	await refused(endorse(client, strange), 'LF105', /unknown authority "CN=ca.org1/, 'a client of another organisation than its certificate');
+	await refused(endorse(client, strange), 'LF105', /unknown authority "CN=ca.org1/, 'a client of another organization than its certificate');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: Buffer.from('somebody') });
 	await refused(endorse(client, strange), 'LF002', /msp.SerializedIdentity/, 'a creator that is no identity');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org1MSP', fs.readFileSync(process.env.FABRIC_EXPIRED_CERTIFICATE)) });
 	await refused(endorse(client, strange), 'LF106', /has expired/, 'a certificate that has expired');
 	await refused(client.query('SELECT fabric.evaluate($1, $2)', [strange.proposal, wire.sign(key, strange.proposal)]), 'LF106', /has expired/, 'also for queries');
 
-	// the chaincode's own refusal comes through with its words
+	// an error that the chaincode raises reaches the client with its text
 	const missing = await propose(client, 'vehicles', 'read_vehicle', ['nosuch']);
-	await refused(endorse(client, missing), 'P0001', /vehicle "nosuch" is not registered[^]*create_vehicle/, 'what the chaincode refuses');
+	await refused(endorse(client, missing), 'P0001', /vehicle "nosuch" is not registered[^]*create_vehicle/, 'a call that the chaincode refuses');
 	await refused(evaluate(client, 'vehicles', 'read_vehicle', ['nosuch']), 'P0001', /is not registered/, 'also in a query');
-	await refused(evaluate(client, 'nosuch', 'f', []), 'LF302', /"nosuch" is not defined on channel "trade"/, 'a chaincode that is not there');
-	await refused(endorse(client, proposal, signature, ['Org9MSP']), 'LF001', /Org9MSP/, 'an organisation that is not in the channel');
+	await refused(evaluate(client, 'nosuch', 'f', []), 'LF302', /"nosuch" is not defined on channel "trade"/, 'an unknown chaincode');
+	await refused(endorse(client, proposal, signature, ['Org9MSP']), 'LF001', /Org9MSP/, 'an organization that is not in the channel');
 
 	// the transaction
 	const { payload } = await endorse(client, proposal);
@@ -217,14 +217,14 @@ async function checkRefusals(client)
 	const changed = Buffer.from(payload);
 	changed[changed.length - 1] ^= 1;
 	await refused(submit(client, changed, good), 'LF202', /./, 'nor changed after it was signed');
-	await refused(submit(client, Buffer.from('payload'), good), 'LF002', /./, 'nor what is no transaction');
-	is((await status(client, proposal.tx_id, '0')).validation_code, null, 'nothing of it has arrived');
+	await refused(submit(client, Buffer.from('payload'), good), 'LF002', /./, 'nor bytes that are no transaction');
+	is((await status(client, proposal.tx_id, '0')).validation_code, null, 'none of these was ordered');
 
-	// signed by the client himself, but not what was endorsed
+	// signed by the client, but not the endorsed bytes
 	await submit(client, changed);
 	is((await status(client, proposal.tx_id)).validation_code, 'ENDORSEMENT_POLICY_FAILURE', 'a change of the endorsements is found at validation');
 	await submit(client, payload);
-	is((await status(client, proposal.tx_id)).validation_code, 'ENDORSEMENT_POLICY_FAILURE', 'a transaction id is used up, whatever became of it');
+	is((await status(client, proposal.tx_id)).validation_code, 'ENDORSEMENT_POLICY_FAILURE', 'a transaction id is used up, even by an invalid transaction');
 	is(await evaluate(client, 'vehicles', 'vehicle_exists', ['R1']), 'f', 'nothing was written');
 }
 
@@ -244,20 +244,20 @@ async function main()
 	is(first.validation_code, 'VALID', 'the transaction is committed');
 	is(JSON.parse(await evaluate(client, 'vehicles', 'read_vehicle', [id])).owner, 'Node Client', 'and can be read');
 	await submit(client, payload);
-	is(await run(client, 'vehicles', 'create_vehicle', [id + 'b', 'Volvo', 'V60', '2021', 'Node Client', '15000']), 'VALID', 'after a replay the chain goes on');
+	is(await run(client, 'vehicles', 'create_vehicle', [id + 'b', 'Volvo', 'V60', '2021', 'Node Client', '15000']), 'VALID', 'after a replay the chain continues');
 	const second = await status(client, proposal.tx_id);
-	ok(second.validation_code === 'VALID' && second.block_number === first.block_number, 'and the first transaction is as it was', JSON.stringify(second));
+	ok(second.validation_code === 'VALID' && second.block_number === first.block_number, 'and the first transaction is unchanged', JSON.stringify(second));
 	await refused(endorse(client, proposal), 'LF409', new RegExp(proposal.tx_id), 'the same proposal is not endorsed twice');
-	is((await status(client, 'f'.repeat(64), '100 ms')).validation_code, null, 'a transaction that nobody knows has no status');
+	is((await status(client, 'f'.repeat(64), '100 ms')).validation_code, null, 'an unknown transaction has no status');
 
 	await checkRefusals(client);
 
-	// one organisation of two
+	// one organization of two
 	const lonely = await propose(client, 'vehicles', 'create_vehicle', ['L1', 'Saab', '900', '1990', 'Ann', '900']);
 	await submit(client, (await endorse(client, lonely, undefined, ['Org2MSP'])).payload);
 	is((await status(client, lonely.tx_id)).validation_code, 'ENDORSEMENT_POLICY_FAILURE', 'one endorsement of two is not enough');
 
-	// a client of the other organisation through this organisation's node
+	// a client of the other organization through this organization's node
 	const otherKey = crypto.createPrivateKey(fs.readFileSync(process.env.FABRIC_OTHER_KEY));
 	const guest = await propose(client, 'vehicles', 'create_vehicle', ['G1', 'Fiat', '500', '1970', 'Guest', '500'],
 		{ as: wire.identity('Org2MSP', fs.readFileSync(process.env.FABRIC_OTHER_CERTIFICATE)) });

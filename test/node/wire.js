@@ -1,5 +1,5 @@
-// What a Fabric client does by itself, with Node's own crypto and a few lines of protobuf: identities, signatures, taking messages apart.
-// Nothing here comes from the database, so that what the database made can be compared with it.
+// The client's side of Fabric's messages, with Node's own crypto and a few lines of protobuf: identities, signatures, reading messages.
+// Nothing here comes from the database, so that tests can compare its results with the database's.
 'use strict';
 
 const crypto = require('crypto');
@@ -62,7 +62,7 @@ function decode(bytes)
 	return fields;
 }
 
-// all values of a field, and the first value on a path of field numbers (undefined when it is not there)
+// all values of a field, and the first value on a path of field numbers (undefined when it is missing)
 function all(bytes, number)
 {
 	return decode(bytes).filter(([n]) => n === number).map(([, value]) => value);
@@ -86,7 +86,7 @@ function identity(mspId, certificate)
 	return encode([[1, Buffer.from(mspId)], [2, certificate]]);
 }
 
-// the order of the group of P-256: of the two values that s can have, Fabric takes only the lower one
+// the order of the group of P-256: of the two possible values of s, Fabric accepts only the lower one
 const order = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551');
 
 function derInteger(value)
@@ -128,7 +128,7 @@ function sign(key, message)
 	return der(r, s > order / 2n ? order - s : s);
 }
 
-// the other signature of the same message: as good for mathematics
+// the other signature of the same message, which is valid ECDSA too
 function highS(signature)
 {
 	const [r, s] = fromDer(signature);
@@ -136,7 +136,7 @@ function highS(signature)
 	return der(r, s > order / 2n ? s : order - s);
 }
 
-// has the holder of this identity's certificate signed the message?
+// whether the holder of this identity's certificate has signed the message
 function verify(identityBytes, message, signature)
 {
 	return crypto.verify('sha256', message, new crypto.X509Certificate(get(identityBytes, 2)).publicKey, signature);

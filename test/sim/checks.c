@@ -1,16 +1,17 @@
 /*
- * checks.c: the five properties of the paper's figure 3, and what makes them survive crashes. All
- * are checked on every step, on the node that stepped: nothing else can have changed.
+ * checks.c: the five properties of the Raft paper's figure 3, and the conditions that keep them
+ * true across crashes. All are checked after every step, on the node that stepped: the step cannot
+ * change another one.
  *
- *   election safety       one leader per term; one vote per node and term, across crashes (after a
- * loss of memory its votes begin anew: it is one leader per term that must hold) leader append-only
- * a leader truncates nothing log matching          an (index, term) has the same content and the
- * same predecessor wherever it is stored leader completeness   a new leader has every entry that
- * was committed in an earlier term state machine safety  an index is committed, and applied, with
- * one content only chain                 a batch is linked to the block before, at every node,
- * after every change of leader durability            what a leader calls committed is on the disks
- * of a quorum; no message speaks of a term, a vote or an entry that a crash of its sender could
- * take back
+ *   - Election safety: one leader per term; one vote per node and term, across crashes. (A node
+ *     that lost its memory may vote again; one leader per term must hold nevertheless.)
+ *   - Leader append-only: a leader truncates nothing.
+ *   - Log matching: an (index, term) has the same content and the same predecessor in every log.
+ *   - Leader completeness: a new leader has every entry that was committed in an earlier term.
+ *   - State machine safety: an index is committed, and applied, with one content only.
+ *   - Chain: a batch is linked to the block before it, at every node, after every change of leader.
+ *   - Durability: an entry that a leader calls committed is on the disks of a quorum; no message
+ *     reports a term, a vote or an entry that a crash of its sender could undo.
  */
 #include "sim/sim.h"
 
@@ -84,10 +85,10 @@ image_term(const SimImage *image, uint64_t index)
 }
 
 /*
- * Log matching: same index and term -> same content, same predecessor; by induction, equal logs up
- * to there. Called when an entry becomes durable and when it is sent. (An only voter may lose what
- * it did since its last transaction, term and all, and do something else in the same term: nobody
- * has seen it.)
+ * Log matching: entries with the same index and term have the same content and the same
+ * predecessor; by induction, logs are equal up to there. Called when an entry becomes durable and
+ * when it is sent. (A single voter may lose the writes since its last transaction, including the
+ * term, and write other entries in the same term: no other node has seen the lost ones.)
  */
 void
 checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t index)
@@ -95,7 +96,7 @@ checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t ind
 	SimChecks *checks = sim->checks;
 	const SimEntry *entry = image_entry(image, index);
 	/*
-	 * the term of a log start behind fetched blocks is lower than that of the entry in the other
+	 * A log that starts after fetched blocks has a lower term there than the entry in the other
 	 * logs: unknown
 	 */
 	uint64_t prev_term = index - 1 == image->base_index ? 0 : image_term(image, index - 1);
@@ -136,7 +137,10 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 		const SimNode *voter = &sim->nodes[status.configuration.voters[i]];
 		const SimImage *image = &voter->disk.durable;
 
-		/* one that lost its memory had confirmed; it does not vote before it has the entry again */
+		/*
+		 * A node that lost its memory had confirmed the entry, and does not vote before it has the
+		 * entry again.
+		 */
 		if (image->base_index >= index || image_term(image, index) == term ||
 			host_is_recovering(voter))
 			have++;
@@ -148,7 +152,7 @@ check_durable_quorum(Sim *sim, const SimNode *node, uint64_t index)
 				 node->id, index, term, have, status.configuration.voters_count);
 }
 
-/* every node whose log has an entry, or begins after it, knows the same chain up to it */
+/* every node whose log has an entry, or begins after it, has the same chain up to it */
 static void
 check_head(Sim *sim, const SimNode *node, uint64_t index)
 {
@@ -183,7 +187,7 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 
 		if (entry == NULL)
 		{
-			/* below the log's start: came by blocks */
+			/* below the log's start: the node fetched it as blocks */
 			if (truth->term == 0)
 				sim_fail(sim,
 						 "node %" PRIu64 " commits entry %" PRIu64
@@ -252,7 +256,7 @@ check_new_leader(Sim *sim, SimNode *node, const RaftUpdate *update)
 	}
 }
 
-/* after the update was written to disk.written */
+/* called after the update was written to disk.written */
 void
 checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 {
@@ -283,7 +287,7 @@ checks_step(Sim *sim, SimNode *node, const RaftUpdate *update)
 		sim_fail(sim, "node %" PRIu64 " has no deadline", node->id);
 }
 
-/* at the moment a message leaves its node: nothing in it may be taken back by a crash */
+/* called when a message leaves its node: a crash must not undo anything that it reports */
 void
 checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 {
@@ -313,8 +317,8 @@ checks_sent(Sim *sim, const SimNode *node, const SimMessage *message)
 					 node->id, message->to, message->term, node->disk.durable.vote);
 	}
 	/*
-	 * an answer to the leader of an earlier term is only late: what it confirms may be gone by the
-	 * word of the next leader
+	 * An answer to the leader of an earlier term is only late: the next leader may have removed the
+	 * entries that it confirms.
 	 */
 	if (message->type == RAFT_APPEND_RESPONSE && !message->rejected &&
 		message->term == node->disk.durable.term &&

@@ -1,6 +1,6 @@
 /*
- * disk.c: two images of a node's tables. A transaction is all or nothing: a crash throws away the
- * open one, and everything before it is there.
+ * disk.c: two images of a node's tables. A transaction is atomic: a crash discards the open one and
+ * keeps all earlier ones.
  */
 #include "sim/sim.h"
 

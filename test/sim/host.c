@@ -1,7 +1,7 @@
 /*
- * host.c: what server/order does with a Raft, against a disk that can be lost. The duties keep the
- * order of raft.h: store, report, send, apply. With disk_delay_max_ms > 0 several steps share a
- * transaction; a crash may come between any two duties.
+ * host.c: the part of server/order that drives a Raft, with a disk that loses data in a crash. The
+ * duties keep the order of raft.h: store, report, send, apply. With disk_delay_max_ms > 0 several
+ * steps share a transaction; a crash may happen between any two duties.
  */
 #include "sim/sim.h"
 
@@ -26,7 +26,7 @@ host_send(Sim *sim, SimNode *node, SimMessage *message)
 	message->bytes = FB_BYTES_EMPTY;
 }
 
-/* false: an entry is not in the log any more */
+/* false: an entry is no longer in the log */
 static bool
 host_attach(SimNode *node, RaftMessage *message)
 {
@@ -43,9 +43,8 @@ host_attach(SimNode *node, RaftMessage *message)
 }
 
 /*
- * In every other seed node 2 runs newer software: its messages have a version, a flag and a field
- * that the others do not know. They must overlook these, and every invariant must hold all the
- * same.
+ * With an odd seed node 2 runs newer software: its messages have a version, a flag and a field that
+ * the other nodes do not know and must ignore. Every invariant must still hold.
  */
 #define NEWER_BYTES 11
 
@@ -165,8 +164,8 @@ host_collect_entries(const RaftUpdate *update, const RaftEvent *event, const Sim
 }
 
 /*
- * What a host does before it lets an append in: the new entries must follow in the chain. Between
- * nodes that keep their promises they always do.
+ * The host's check of an append: the new entries must follow in the chain. Between correct nodes
+ * they always do.
  */
 static void
 host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
@@ -205,7 +204,7 @@ host_check_chain(Sim *sim, SimNode *node, const RaftMessage *message)
 	}
 }
 
-/* where the chain stands at the log's new start */
+/* the chain at the log's new start */
 static BlockHead
 host_base_head(const SimNode *node, const RaftUpdate *update)
 {
@@ -234,9 +233,9 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	if (sim->trace && raft_trace(node->raft)[0] != '\0')
 		printf("%8" PRIu64 "  %s", sim->now_ms, raft_trace(node->raft));
 	/*
-	 * A message that contradicts what a node knows is refused, and changes nothing: the sender
-	 * lies, or believed who did; or this node has lost its memory, and the vote is for a campaign
-	 * that it made before.
+	 * A message that contradicts a node's own state is refused and changes nothing. The sender
+	 * lies, or believed a liar; or this node has lost its memory, and the vote is for an election
+	 * that it started before.
 	 */
 	forgotten = sim->lose_memory && update.evidence.kind == RAFT_EVIDENCE_VOTE;
 	if (status == FB_CORRUPTED && (sim->liar != 0 || forgotten) &&
@@ -371,7 +370,7 @@ host_ledger_commit(Sim *sim, SimNode *node)
 	host_report_applied(sim, node);
 }
 
-/* blocks from any node that has them and can be reached */
+/* fetch blocks from any node that has them and can be reached */
 void
 host_fetch(Sim *sim, SimNode *node)
 {
@@ -388,7 +387,7 @@ host_fetch(Sim *sim, SimNode *node)
 		node->ledger_durable = other->ledger_durable;
 		node->ledger_durable_term = 0;
 	}
-	/* the block that the leader named must be the one that is there */
+	/* the block that the leader named must be the one in the chain */
 	if (!block_head_equal(&node->fetch_head, &sim->checks->truth[node->seen.fetch_index].head))
 	{
 		if (sim->liar == 0)
@@ -424,7 +423,7 @@ host_receive(Sim *sim, SimNode *node, SimPacket packet)
 	fb_arena_reset(&arena);
 }
 
-/* a batch of one envelope with a value of its own, linked to the head */
+/* a batch of one envelope with a unique value, linked to the head */
 static void
 host_make_batch(Sim *sim, const BlockHead *head, SimEntry *entry)
 {
@@ -477,7 +476,7 @@ host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index)
 	return status;
 }
 
-/* ---- life and death ---- */
+/* ---- start and stop ---- */
 
 void
 host_start(Sim *sim, SimNode *node)

@@ -1,9 +1,10 @@
 /*
  * main.c: raft_sim --seeds N [--first SEED] | --seed SEED [--trace]
  *
- * Every seed is one story: its knobs are drawn, faults happen until heal_at_ms, then everything is
- * repaired, and the cluster must go forward without a long pause until one leader has committed and
- * spread a new entry. A violation prints the seed; --seed SEED --trace replays it, line by line.
+ * Every seed is one story: its parameters are drawn, faults happen until heal_at_ms, then
+ * everything is repaired. The cluster must then make progress, without a long pause, until one
+ * leader has committed a new entry and every voter has it. A violation prints the seed; --seed SEED
+ * --trace replays it, line by line.
  */
 #include "sim/sim.h"
 
@@ -74,7 +75,7 @@ sim_random_node(Sim *sim, bool up)
 	return NULL;
 }
 
-/* the leader with the highest term; older ones may not know yet */
+/* the leader with the highest term; older leaders may not know of it yet */
 static SimNode *
 sim_leader(Sim *sim)
 {
@@ -169,8 +170,8 @@ fault_partition(Sim *sim)
 }
 
 /*
- * the leader, alone or with one other, goes on collecting entries that the rest never sees: logs
- * that differ
+ * The leader, alone or with one other node, collects entries that the rest never receives, so the
+ * logs differ.
  */
 static void
 fault_isolate_leader(Sim *sim)
@@ -233,8 +234,8 @@ fault_configure(Sim *sim)
 }
 
 /*
- * at most so many nodes at a time that the others are a quorum; these may be down, cut off, and
- * recover from crashes
+ * Less than half of the nodes lose their memory at a time, so the others are a quorum; these may be
+ * down, cut off, and recover from crashes.
  */
 static bool
 fault_lose_memory_of(Sim *sim, SimNode *node)
@@ -277,9 +278,9 @@ fault_lose_memory(Sim *sim)
 }
 
 /*
- * The leader is frozen for so long that the others elect another one, and commit. Then a minority
- * of the others loses its memory, and is alone with the old leader, which wakes up: if it counted
- * them, it would commit other entries.
+ * The leader is frozen until the others elect another one and commit. Then a minority of the others
+ * loses its memory, and is alone with the old leader, which resumes: if it counted the minority, it
+ * would commit other entries.
  */
 static void
 fault_freeze_leader(Sim *sim)
@@ -327,11 +328,11 @@ fault_thaw_leader(Sim *sim)
 }
 
 /*
- * What one consenter can say in its own name without breaking the promises that Raft rests on: it
- * neither votes twice nor confirms what it has not stored, nor says that something is committed. A
- * leadership that nobody voted for, log starts near and far, later terms, configurations, changes
- * of leader. It begins when the network has been founded: before, a node that starts again cannot
- * tell a lie from the memory of the others that it has lost.
+ * Lies of one consenter in its own name that keep the promises on which Raft depends: it neither
+ * votes twice nor confirms entries that it has not stored, nor calls an entry committed. It sends a
+ * leadership without votes, log starts near and far, later terms, configurations, changes of
+ * leader. It begins after the network was founded: earlier, a restarting node could take a lie for
+ * entries that it has confirmed and lost.
  */
 static void
 fault_lie(Sim *sim)
@@ -362,13 +363,14 @@ fault_lie(Sim *sim)
 	{
 		case RAFT_SNAPSHOT:
 			/*
-			 * beyond what this log can have by then: below, it would say that an entry is committed
+			 * Beyond any index that this log can have by then: a lower one would call an entry
+			 * committed.
 			 */
 			message.index = sim_chance(sim, 300) ? UINT64_C(1) << 50
 												 : node->seen.last_index + 300 + sim_below(sim, 50);
 			message.log_term = message.term;
 			message.head = fb_bytes(head, sizeof(head));
-			/* its configuration is what raft.h calls opaque: as the node stores its own */
+			/* the configuration is opaque (raft.h): use the bytes that the node stores itself */
 			message.configuration = fb_bytes(node->disk.written.configuration_state,
 											 node->disk.written.configuration_state_bytes);
 			break;
@@ -555,13 +557,13 @@ sim_deliver(Sim *sim)
 		network_put_back(&sim->network, packet, node->stalled_until_ms);
 		return;
 	}
-	/* a cut also stops what is on its way */
+	/* a cut also stops messages in transit */
 	if (node->up && !sim->network.cut[packet.from][packet.to])
 		host_receive(sim, node, packet);
 	free(packet.bytes);
 }
 
-/* healed: an entry of the newest leader is applied by every voter, and all logs end alike */
+/* after healing: every voter applies an entry of the newest leader, and all logs end alike */
 static bool
 sim_is_whole(Sim *sim, uint64_t marker)
 {
@@ -584,7 +586,7 @@ sim_is_whole(Sim *sim, uint64_t marker)
 	return true;
 }
 
-/* changes while anything at all goes forward */
+/* changes whenever any node makes progress */
 static uint64_t
 sim_progress(const Sim *sim)
 {
@@ -610,7 +612,7 @@ sim_submit(Sim *sim, uint64_t *marker)
 	sim->next_submit_ms = sim->now_ms + 1 + sim_below(sim, 2 * sim->submit_every_ms);
 	if (sim->frozen != 0 && sim->now_ms >= sim->thaw_at_ms)
 		fault_thaw_leader(sim);
-	/* sometimes somebody who is, or thinks it is, a leader */
+	/* sometimes a random node, which may be a leader or take itself for one */
 	if (leader == NULL || sim_chance(sim, 200))
 		leader = sim_random_node(sim, true);
 	if (leader != NULL)
@@ -719,7 +721,7 @@ sim_seed(uint64_t seed, bool trace, SimChecks *checks, SimCounters *counters)
 	network_free(&sim.network);
 }
 
-/* a simulator that never meets the hard cases proves nothing */
+/* a simulation proves something only if it meets the hard cases */
 static int
 sim_covered(const SimCounters *counters)
 {

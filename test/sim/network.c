@@ -1,6 +1,5 @@
 /*
- * network.c: packets in a heap ordered by delivery time. Random delays make them overtake each
- * other.
+ * network.c: packets in a heap ordered by delivery time. Random delays reorder them.
  */
 #include "sim/sim.h"
 
@@ -101,7 +100,7 @@ network_heal(SimNetwork *network)
 	memset(network->cut, 0, sizeof(network->cut));
 	network->drop_per_mille = 0;
 	network->double_per_mille = 0;
-	/* one delay for all: nothing overtakes, as on a TCP connection */
+	/* one delay for all packets keeps their order, as on a TCP connection */
 	network->delay_min_ms = 2;
 	network->delay_max_ms = 2;
 }

@@ -1,12 +1,12 @@
 /*
  * sim.h: a whole Raft cluster in one process, in virtual time, from one seed.
  *
- *   host.c     one node's duties, in the order of raft.h: store, report, send, apply
- *   disk.c     what a node has written, and what of it survives a crash
- *   network.c  messages as bytes: dropped, doubled, delayed, overtaken, cut off
- *   checks.c   what must hold after every step, whatever happened
- *   main.c     the story: faults until a given time, then healing, then progress is demanded; many
- * seeds
+ *   - host.c: the duties of a node, in the order of raft.h: store, report, send, apply
+ *   - disk.c: the data that a node has written, and the part that survives a crash
+ *   - network.c: messages as bytes: dropped, duplicated, delayed, reordered, cut off
+ *   - checks.c: invariants, checked after every step
+ *   - main.c: the story: faults until a given time, then repair, then the cluster must make
+ *     progress; many seeds
  */
 #ifndef FABRIC_TEST_SIM_H
 #define FABRIC_TEST_SIM_H
@@ -18,7 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SIM_NODES_MAX 10 /* numbers are never used again, so this bounds the additions too */
+/* numbers are never used again, so this also bounds the number of added nodes */
+#define SIM_NODES_MAX 10
 #define SIM_INDEX_MAX 16384
 #define SIM_TERM_MAX 16384
 #define SIM_PAYLOAD_BYTES_MAX 160 /* of this the link to the block before */
@@ -48,7 +49,7 @@ typedef struct SimImage
 	bool established;
 	uint64_t base_index;
 	uint64_t base_term;
-	BlockHead base_head; /* where the chain stands at base_index */
+	BlockHead base_head; /* the chain at base_index */
 	SimEntry *entries;
 	size_t count;
 	size_t capacity;
@@ -56,25 +57,25 @@ typedef struct SimImage
 
 typedef struct SimDisk
 {
-	SimImage written;	   /* what the node sees: everything up to the open transaction */
+	SimImage written;	   /* the node's view: everything up to the open transaction */
 	SimImage durable;	   /* what a crash leaves */
 	bool open;			   /* a transaction with changes is open */
 	uint64_t changed_from; /* entries from here on may differ between the two; 0: all */
 } SimDisk;
 
-/* base_head: where the chain stands where the log starts, if that changed */
+/* base_head: the chain at the start of the log, if that changed */
 extern void disk_write_update(SimDisk *disk, const RaftUpdate *update, const SimEntry *entries,
 							  const BlockHead *base_head);
 extern void disk_commit(SimDisk *disk);
 extern void disk_crash(SimDisk *disk);
 extern void disk_free(SimDisk *disk);
 extern void disk_backup(const SimDisk *disk, SimImage *backup);
-extern void disk_restore(SimDisk *disk, const SimImage *backup); /* NULL: everything is gone */
+extern void disk_restore(SimDisk *disk, const SimImage *backup);		   /* NULL: an empty disk */
 extern const SimEntry *image_entry(const SimImage *image, uint64_t index); /* NULL if not there */
 extern uint64_t image_last_index(const SimImage *image);
-/* where the chain stands after this entry, or where the log starts */
+/* the chain after this entry, or at the start of the log */
 extern void image_head(const SimImage *image, uint64_t index, BlockHead *head);
-/* the same after one entry more; false: its link does not fit */
+/* advance by one entry; false: its link does not fit */
 extern bool entry_follow(const SimEntry *entry, BlockHead *head);
 
 /* ---- network ---- */
@@ -82,7 +83,7 @@ extern bool entry_follow(const SimEntry *entry, BlockHead *head);
 typedef struct SimPacket
 {
 	uint64_t at_ms;
-	uint64_t sequence; /* first sent, first delivered, among equals */
+	uint64_t sequence; /* order of packets with the same time */
 	uint64_t from;
 	uint64_t to;
 	uint8_t *bytes;
@@ -132,15 +133,15 @@ typedef struct SimNode
 	Raft *raft;
 	SimDisk disk;
 	RaftUpdate seen;	 /* the last update; only its plain fields are valid */
-	SimMessage *waiting; /* for the open transaction */
+	SimMessage *waiting; /* until the open transaction commits */
 	size_t waiting_count;
 	size_t waiting_capacity;
-	uint64_t commit_at_ms; /* the open transaction's end */
+	uint64_t commit_at_ms; /* when the open transaction commits */
 	uint64_t stalled_until_ms;
 	uint64_t clock_offset_ms;
 	uint64_t ledger_index;	 /* applied */
-	uint64_t ledger_durable; /* what of it survives a crash */
-	uint64_t ledger_term;	 /* of the entry at ledger_index; 0: it was fetched */
+	uint64_t ledger_durable; /* the part that survives a crash */
+	uint64_t ledger_term;	 /* of the entry at ledger_index; 0: fetched */
 	uint64_t ledger_durable_term;
 	BlockHead fetch_head; /* of the last snapshot message */
 	uint64_t ledger_commit_at_ms;
@@ -150,7 +151,7 @@ typedef struct SimNode
 	uint64_t backup_ledger;
 	uint64_t backup_ledger_term;
 	bool has_backup;
-	bool lost; /* it lost its memory, and has not written down that it recovers */
+	bool lost; /* lost its memory, and has not stored yet that it recovers */
 	uint32_t starts;
 } SimNode;
 
@@ -161,7 +162,7 @@ typedef struct SimTruth
 	uint64_t term; /* 0: not committed yet */
 	uint64_t hash;
 	uint64_t committed_in_term;
-	BlockHead head; /* where the chain stands after it */
+	BlockHead head; /* the chain after it */
 } SimTruth;
 
 typedef struct SimKnown
@@ -199,7 +200,7 @@ typedef struct Sim
 	uint64_t heal_at_ms;
 	bool healed;
 
-	/* knobs, drawn from the seed */
+	/* parameters, drawn from the seed */
 	uint64_t election_timeout_ms;
 	uint64_t heartbeat_ms;
 	uint32_t in_flight_max;
@@ -212,9 +213,9 @@ typedef struct Sim
 	uint32_t fault_every_ms;
 	bool change_membership;
 	bool lose_memory;
-	uint64_t liar; /* this node also sends what is not true; 0: none */
+	uint64_t liar; /* a node that also sends lies; 0: none */
 
-	/* a leader that does not know yet that it is none any more: see fault_freeze_leader; 0: none */
+	/* a leader that was replaced without knowing it yet: see fault_freeze_leader; 0: none */
 	uint64_t frozen;
 	uint64_t thaw_at_ms;
 
@@ -229,7 +230,7 @@ typedef struct Sim
 
 extern uint64_t sim_below(Sim *sim, uint64_t limit);
 extern bool sim_chance(Sim *sim, uint32_t per_mille);
-/* a violation: prints what, the seed and how to replay it, and ends the program */
+/* a violation: prints the message, the seed and the command to replay it, and ends the program */
 extern void sim_fail(const Sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -243,10 +244,10 @@ extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((form
 
 extern void host_start(Sim *sim, SimNode *node);
 extern void host_crash(Sim *sim, SimNode *node);
-/* a node that is down: its tables are gone, or those of its last backup */
+/* a stopped node: its tables are gone, or replaced by those of its last backup */
 extern void host_lose_memory(Sim *sim, SimNode *node);
 extern bool host_is_recovering(const SimNode *node);
-/* one event and its duties; false if the node crashed on the way */
+/* one event and its duties; false if the node crashed meanwhile */
 extern FbStatus host_step(Sim *sim, SimNode *node, RaftEvent *event);
 extern void host_receive(Sim *sim, SimNode *node, SimPacket packet);
 extern void host_commit(Sim *sim, SimNode *node);

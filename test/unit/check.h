@@ -1,8 +1,8 @@
 /*
- * check.h: what a unit test needs. A test is a function that calls CHECK(...) for each fact; main
+ * check.h: helpers for unit tests. A test is a function that calls CHECK(...) for each fact; main
  * runs each with CHECK_TEST(function(arguments)) and returns check_finish("directory/file"). A
- * failed check prints where and what, and the test continues. What is counted is tests; the number
- * of their checks, most of them in loops over random values, is printed beside it.
+ * failed check prints its place and text, and the test continues. The result counts tests; the
+ * number of their checks, most of them in loops over random values, is printed beside it.
  */
 #ifndef FABRIC_TEST_CHECK_H
 #define FABRIC_TEST_CHECK_H
@@ -16,8 +16,8 @@ static int checks_passed;
 static int checks_failed;
 static int tests_passed;
 static int tests_failed;
-static int tests_checks;		/* checks that were made in tests, */
-static int tests_checks_failed; /* and those of them that failed */
+static int tests_checks;		/* checks made in tests */
+static int tests_checks_failed; /* and the number that failed */
 
 /* run one test: a call of a function */
 #define CHECK_TEST(call)                                                                        \
@@ -35,7 +35,7 @@ static int tests_checks_failed; /* and those of them that failed */
 #define CHECK_STATUS(actual, expected) \
 	check_status((actual), (expected), #actual, __FILE__, __LINE__)
 #define CHECK_TEXT(actual, expected) check_text((actual), (expected), #actual, __FILE__, __LINE__)
-/* bytes against lower-case hex */
+/* compare bytes with lower-case hex */
 #define CHECK_HEX(bytes, hex) check_hex((bytes), (hex), #bytes, __FILE__, __LINE__)
 
 static inline bool
@@ -82,8 +82,8 @@ check_hex(FbBytes actual, const char *expected, const char *what, const char *fi
 }
 
 /*
- * the whole file, from malloc; ends the program when it cannot be read. Paths are relative to the
- * repository's root
+ * Read a whole file into memory of malloc; ends the program when it cannot be read. Paths are
+ * relative to the repository's root
  */
 static inline FbBytes
 check_read_file(const char *path)
@@ -116,7 +116,7 @@ check_read_file(const char *path)
 	return fb_bytes(data, size);
 }
 
-/* a test without any check has failed: it proves nothing */
+/* a test without a check proves nothing, so it fails */
 static inline void
 check_count_test(int checks, int failed, const char *what, const char *file, int line)
 {
@@ -131,7 +131,7 @@ check_count_test(int checks, int failed, const char *what, const char *file, int
 	fprintf(stderr, "%s:%d: test failed: %s: %d of %d checks\n", file, line, what, failed, checks);
 }
 
-/* what main checked itself is one more test */
+/* checks in main itself count as one more test */
 static inline int
 check_finish(const char *name)
 {

@@ -98,7 +98,10 @@ test_display(void)
 	/* composite keys */
 	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("\0owner~id\0Ada\0")), "\xE2\x90\x80owner~id\xE2\x90\x80"
 																  "Ada\xE2\x90\x80");
-	/* what would move the cursor, begin another line, or turn the text around */
+	/*
+	 * characters that would move the cursor, begin another line, or change the direction of the
+	 * text
+	 */
 	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("a\x1b[2J\r\nb\x7f\xC2\x85\xE2\x80\xAE\xEF\xBB\xBF")),
 			   "a\\u001b[2J\\u000d\\u000ab\\u007f\\u0085\\u202e\\ufeff");
 	CHECK_TEXT(FB_DISPLAY(FB_BYTES_LITERAL("a\xff")), "\\x61ff");
@@ -114,7 +117,7 @@ test_display(void)
 		CHECK(fb_utf8_valid(fb_bytes_of_text(shown)) &&
 			  strcmp(shown + strlen(shown) - 3, "...") == 0);
 	}
-	/* nothing but what takes most room, and no text at all */
+	/* only the characters with the longest escapes, and no text at all */
 	memset(many, 1, sizeof(many));
 	shown = FB_DISPLAY(fb_bytes(many, sizeof(many)));
 	CHECK(strlen(shown) < FB_DISPLAY_BYTES && strncmp(shown, "\\u0001\\u0001", 12) == 0 &&
@@ -123,7 +126,7 @@ test_display(void)
 	shown = FB_DISPLAY(fb_bytes(many, sizeof(many)));
 	CHECK(strlen(shown) < FB_DISPLAY_BYTES && strncmp(shown, "\\xffff", 6) == 0 &&
 		  strcmp(shown + strlen(shown) - 3, "...") == 0);
-	/* whatever a message is given, it is text for clients and logs */
+	/* whatever bytes a message is given, the result is text for clients and logs */
 	fb_fail(&error, FB_INTERNAL, "%s", "a\xff\xE2\x82 \x1b[2J\xC3\xA9\tb\nc\x7f");
 	CHECK_TEXT(error.message, "a??? ?[2J\xC3\xA9\tb\nc?");
 	fb_error_detail(&error, "%s", "\xED\xA0\x80.");

@@ -129,8 +129,8 @@ test_data_hash(void)
 }
 
 /*
- * blocks 0 to 9 follow each other; each is rebuilt from its parts, and its header from the block
- * before
+ * Blocks 0 to 9 follow each other; each is rebuilt from its parts, and its header from the block
+ * before.
  */
 static void
 test_real_chain(void)
@@ -272,7 +272,7 @@ test_well_formed(void)
 	CHECK_STATUS(block_check_well_formed(two, 2, &error), FB_BLOCK_REFUSED);
 	CHECK_TEXT(error.message, "transaction 1 of the block has no signature");
 
-	/* lengths at the borders of the variable-length encoding */
+	/* lengths at the limits of the variable-length encoding */
 	for (size_t size = 126; size <= 129; size++)
 	{
 		envelope.payload = proto_data(repeated('p', size));
@@ -282,8 +282,8 @@ test_well_formed(void)
 	}
 
 	/*
-	 * a configuration block is exempt: payload {header {channel_header {type 1}}}, no signature;
-	 * two of them are not
+	 * A configuration block is exempt: payload {header {channel_header {type 1}}}, no signature.
+	 * Two of them are not.
 	 */
 	two[0] = two[1] = from_hex("0a06"
 							   "0a04"
@@ -349,7 +349,7 @@ test_parse(void)
 				 FB_OK);
 	CHECK(view.data_count == FB_BLOCK_TRANSACTIONS_MAX);
 
-	/* a changed byte in a transaction shows in the data hash */
+	/* the data hash shows a changed byte in a transaction */
 	bytes = read_block("blocks", 9);
 	CHECK_STATUS(block_parse(bytes, &arena.allocator, &view, &error), FB_OK);
 	((uint8_t *) view.data[3].data)[500] ^= 1;
@@ -395,7 +395,7 @@ test_metadata(void)
 		CHECK(raft->next_consenter_id == 4);
 		CHECK(raft->raft_index > 0);
 
-		/* every slot that orderers and peers write comes out the same when built from its parts */
+		/* every slot that orderers and peers write is the same when built from its parts */
 		CHECK_STATUS(block_raft_metadata(raft->consenter_ids, raft->n_consenter_ids,
 										 raft->next_consenter_id, raft->raft_index,
 										 &arena.allocator, &consenter_metadata, &error),
@@ -478,7 +478,7 @@ test_txflags(void)
 	fb_arena_reset(&arena);
 }
 
-/* the orderer's signature on real blocks is over the parts that we say it is over */
+/* the orderer's signature on real blocks covers the parts that block_signed_parts gives */
 static void
 test_signed_bytes(void)
 {
@@ -576,8 +576,8 @@ test_out_of_memory(void)
 }
 
 /*
- * is it a configuration? As check_envelope reads it, whatever the encoding of the payload; hex of
- * the payload's header fields and what they say
+ * Whether a block is a configuration, as check_envelope decides, whatever the encoding of the
+ * payload; hex of the payload's header fields, and the expected answer
  */
 static void
 test_config_envelopes(void)
@@ -604,9 +604,9 @@ test_config_envelopes(void)
 		{"0a080a020801"
 		 "0a020803",
 		 false},
-		{"0a070a050d01000000", false}, /* the type with another wire type is no type */
+		{"0a070a050d01000000", false}, /* a type field with another wire type does not count */
 		{"0a090a0708010d03000000", true},
-		{"08010a040a020801", true}, /* so is a header */
+		{"08010a040a020801", true}, /* nor does a header with another wire type */
 		{"0b0c0a040a020801", true}, /* a group before it */
 		{"0a040a0208", false},
 	};

@@ -1,6 +1,6 @@
 /*
- * Real blocks are clean, as peers store them and as orderers deliver them; and every byte of them
- * is covered: whichever is changed, the audit says so.
+ * The audit finds nothing in real blocks, as peers store them and as orderers deliver them; and it
+ * covers every byte of them: it reports each changed byte.
  */
 #include "unit/check.h"
 
@@ -40,7 +40,7 @@ read_block(const char *directory, int number)
 	return check_read_file(path);
 }
 
-/* how many problems (up to max) */
+/* the number of problems (up to max) */
 static size_t
 problems(FbBytes block, FbBytes previous, const ConfigBundle *config, size_t max, bool print,
 		 AuditProblem *last)
@@ -103,8 +103,8 @@ flip(int number, int previous_number, const ConfigBundle *config, size_t step)
 }
 
 /*
- * rebuild block 9 with changes that keep its hashes consistent: what only the signatures, the codes
- * or the commit hash tell
+ * Rebuild block 9 with changes that keep its hashes consistent: only the signatures, the codes or
+ * the commit hash show them.
  */
 static void
 rebuilt(void)
@@ -127,7 +127,7 @@ rebuilt(void)
 	memcpy(metadata, view.metadata, sizeof(metadata));
 	filter = fb_allocate(&arena.allocator, view.data_count);
 
-	/* a transaction less, hashed again: the orderer did not sign this */
+	/* a transaction removed, and the hash made again: the orderer's signature does not cover it */
 	block_data_hash(view.data, view.data_count - 1, hash);
 	header.data_hash = fb_bytes(hash, sizeof(hash));
 	metadata[2] = fb_bytes(metadata[2].data, view.data_count - 1);
@@ -140,8 +140,8 @@ rebuilt(void)
 	CHECK_TEXT(last.problem, "orderer_signature");
 
 	/*
-	 * a valid transaction marked invalid, and the other way round: the commit hash tells, if the
-	 * block before is known
+	 * A valid transaction marked invalid, and an invalid one marked valid: the commit hash shows
+	 * it, if the block before is known.
 	 */
 	memcpy(filter, view.metadata[2].data, view.data_count);
 	filter[3] = TX_MVCC_READ_CONFLICT;
@@ -153,7 +153,7 @@ rebuilt(void)
 	CHECK(problems(changed, previous, bundle, 100, false, &last) == 1);
 	CHECK_TEXT(last.problem, "commit_hash");
 
-	/* a code that the bytes of the transaction refute */
+	/* a code that contradicts the bytes of the transaction */
 	filter[3] = TX_BAD_CREATOR_SIGNATURE;
 	CHECK_STATUS(block_pack(&view.header, view.data, view.data_count, metadata, &arena.allocator,
 							&changed, &error),
@@ -198,8 +198,8 @@ rebuilt(void)
 }
 
 /*
- * an allocator that fails at the n-th call: the audit says that it ran out of memory, and nothing
- * else
+ * An allocator whose n-th call fails: the audit reports that it ran out of memory, and nothing
+ * else.
  */
 static void
 out_of_memory(void)

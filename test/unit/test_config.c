@@ -1,6 +1,6 @@
 /*
- * config: names, durations, the bundle of a real genesis block and of changed ones, real blocks'
- * signatures against its policies, genesis blocks made here against the one that Fabric made.
+ * config: names, durations, the bundle of a real genesis block and of changed ones, signatures of
+ * real blocks against its policies, and generated genesis blocks compared with one of Fabric.
  */
 #include "core/block/block.h"
 #include "core/config/config.h"
@@ -241,7 +241,7 @@ test_bundle(void)
 		  config_application_capability(bundle, "V1_1") &&
 		  !config_application_capability(bundle, "V9"));
 
-	/* every policy that nodes ask for is there */
+	/* every policy that the nodes evaluate exists */
 	{
 		static const char *const paths[] = {CONFIG_POLICY_CHANNEL_READERS,
 											CONFIG_POLICY_CHANNEL_WRITERS,
@@ -372,8 +372,8 @@ satisfies(const ConfigBundle *bundle, const Policy *policy, const PolicySignatur
 }
 
 /*
- * the validation parameter in the write of namespaces/fields/NAME/ValidationInfo: the chaincode's
- * policy as Fabric committed it
+ * The validation parameter in the write of namespaces/fields/NAME/ValidationInfo: the chaincode's
+ * policy as Fabric committed it.
  */
 static const Policy *
 committed_policy(const ConfigBundle *bundle, const Kvrwset__KVRWSet *writes)
@@ -431,7 +431,7 @@ test_real_signatures(void)
 			PolicySignature *signatures = transaction.signatures;
 
 			CHECK(satisfies(bundle, writers, &transaction.creator, 1));
-			if (number <= 4) /* approvals: by one organisation, into its own collection */
+			if (number <= 4) /* approvals: by one organization, into its own collection */
 			{
 				const char *own = number <= 2 ? "/Channel/Application/Org1MSP/Endorsement"
 											  : "/Channel/Application/Org2MSP/Endorsement";
@@ -505,7 +505,7 @@ typedef struct Verifier
 {
 	size_t calls;
 	size_t calls_of[256];
-	FbStatus fail; /* answer with this instead */
+	FbStatus fail; /* answer with this status instead of the real one */
 } Verifier;
 
 static FbStatus
@@ -567,8 +567,8 @@ test_signature_sets(void)
 	CHECK_STATUS(policy_from_envelope(allocator, envelope, &twice, &error), FB_OK);
 
 	/*
-	 * the order of different organisations does not matter; one identity counts once; bad ones are
-	 * skipped and block nobody
+	 * The order of organizations does not matter; one identity counts once; invalid identities are
+	 * skipped and block no other one.
 	 */
 	{
 		PolicySignature ba[] = {b, a};
@@ -584,7 +584,9 @@ test_signature_sets(void)
 		CHECK(!satisfies(bundle, both, NULL, 0));
 	}
 
-	/* ... also when it writes itself in another way: the certificate and the MSP are who it is */
+	/*
+	 * ... also when the same identity is encoded otherwise: the certificate and the MSP identify it
+	 */
 	{
 		PolicySignature other = a;
 		uint8_t *bytes = fb_allocate(allocator, a.identity.size + 3);
@@ -601,7 +603,7 @@ test_signature_sets(void)
 			  !satisfies(bundle, twice, bad_other, 2));
 	}
 
-	/* each signature is verified once for all policies, and only if a principal asks for it */
+	/* each signature is verified once for all policies, and only if a principal needs it */
 	{
 		PolicySignature ab[] = {a, b};
 
@@ -618,8 +620,8 @@ test_signature_sets(void)
 	}
 
 	/*
-	 * a wrong signature is verified once however often it is there; what is wrong is not compared
-	 * any more after the first policies
+	 * A wrong signature is verified once however often it is there; after the first policies an
+	 * invalid one is not compared again.
 	 */
 	{
 		PolicySignature many[200];
@@ -647,7 +649,7 @@ test_signature_sets(void)
 			  verifier.calls_of[199] == 1);
 	}
 
-	/* the part that many sign is hashed once */
+	/* the bytes that many sign are hashed once */
 	{
 		CryptoSha256 hash;
 		uint8_t digests[2][CRYPTO_SHA256_BYTES];
@@ -674,13 +676,14 @@ test_signature_sets(void)
 		CHECK_TEXT(error.message, "verifier is ill");
 		verifier.fail = FB_CRYPTO_FAILURE;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_CRYPTO_FAILURE);
-		verifier.fail = FB_BUSY; /* no failure of memory or OpenSSL, but the verifier's own */
+		verifier.fail =
+			FB_BUSY; /* neither a failure of memory nor of OpenSSL, but the verifier's own */
 		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_BUSY);
 		verifier.fail = FB_OK;
 		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_OK);
 	}
 
-	/* who refuses says why */
+	/* the error has the result of each signature */
 	{
 		PolicySignature mixed[] = {bad, garbage, b, b};
 
@@ -891,7 +894,7 @@ change_raft(Common__ConfigGroup *orderer, int what)
 	set_value_bytes(orderer, "ConsensusType", pack(&consensus->base));
 }
 
-/* a name that nothing else has; it lives as long as the configuration */
+/* a unique name, which lives as long as the configuration */
 static char *
 numbered_name(size_t number)
 {
@@ -901,7 +904,7 @@ numbered_name(size_t number)
 	return name;
 }
 
-/* empty ones, until there are so many */
+/* empty organizations, until there are this many */
 static void
 add_groups(Common__ConfigGroup *group, size_t count)
 {
@@ -1130,7 +1133,7 @@ test_changed_configurations(void)
 			fprintf(stderr, "    case %zu\n", i);
 	}
 
-	/* the application and orderer groups are the real sorted pair that the cases above rely on */
+	/* the sorted pair of the application and orderer groups, which the cases above rely on */
 	{
 		Common__ConfigEnvelope *config = real_config();
 
@@ -1148,7 +1151,7 @@ test_changed_configurations(void)
 
 /* ---- genesis ---- */
 
-/* the profile that the real network was made from, as far as our defaults are not the same */
+/* the profile of the real network, where it differs from our defaults */
 static ConfigProfile
 real_profile(const ConfigBundle *bundle)
 {
@@ -1181,8 +1184,8 @@ real_profile(const ConfigBundle *bundle)
 }
 
 /*
- * the same groups, values, policies, versions and mod_policies, with the same bytes in values and
- * policies
+ * Both have the same groups, values, policies, versions and mod_policies, with the same bytes in
+ * values and policies.
  */
 static void
 compare_groups(const Common__ConfigGroup *ours, const Common__ConfigGroup *theirs, const char *path)
@@ -1270,7 +1273,7 @@ test_genesis(void)
 		exit(2);
 	}
 
-	/* with the same nonce and time, everything but the order of the maps is the same */
+	/* with the same nonce and time, only the order of the maps differs */
 	open_block(block, &view, &envelope, &payload, &channel_header, &signature_header);
 	CHECK(envelope->signature.len == 0 && signature_header->creator.len == 0);
 	CHECK(fb_bytes_equal(proto_bytes(payload->header->channel_header),
@@ -1287,14 +1290,14 @@ test_genesis(void)
 	compare_groups(made->config->channel_group, real->config->channel_group, "/Channel");
 	CHECK(block_is_config_envelope(view.data[0]));
 
-	/* one profile, one block */
+	/* the same profile gives the same block */
 	CHECK_STATUS(config_genesis_block(allocator, &profile, &again, &error), FB_OK);
 	CHECK(fb_bytes_equal(block, again));
 	config_bundle_destroy(made);
 	config_bundle_destroy(real);
 }
 
-/* ACLs, policies of the profile, an organisation in both roles */
+/* ACLs, policies of the profile, an organization in both roles */
 static void
 test_genesis_variants(void)
 {
@@ -1549,8 +1552,8 @@ test_profile_errors(void)
 }
 
 /*
- * addresses of the channel instead of the organizations': as configtxgen writes them (encoder.go,
- * NewChannelGroup), and read again
+ * Addresses of the channel instead of the organizations': written as configtxgen does (encoder.go,
+ * NewChannelGroup), and read again.
  */
 static void
 test_orderer_addresses(void)
@@ -1589,7 +1592,10 @@ test_orderer_addresses(void)
 
 /* ---- hostile bytes and failing allocators ---- */
 
-/* the genesis block with one byte changed, cut, or grown: refused or accepted, but never more */
+/*
+ * the genesis block with one byte changed, truncated, or extended: it is refused or accepted
+ * without further harm
+ */
 static void
 test_hostile(void)
 {
@@ -1659,8 +1665,8 @@ walk_genesis(FbAllocator *memory)
 }
 
 /*
- * every allocation fails once, in steps that keep the test short: near the beginning each, later
- * every few
+ * Every allocation fails once, in steps that keep the test short: each of the first ones, later
+ * only some.
  */
 static void
 walk_failures(FbStatus (*work)(FbAllocator *memory))
@@ -1738,7 +1744,7 @@ batch_timeout_of(Common__ConfigGroup *channel)
 	return NULL;
 }
 
-/* everything a new configuration is made of, to be changed before it is put together */
+/* the parts of a new configuration, to be changed before it is put together */
 typedef struct NewConfig
 {
 	Common__Config *config;
@@ -1750,8 +1756,7 @@ typedef struct NewConfig
 } NewConfig;
 
 /*
- * a real update, as configtxlator made it for the real network: another BatchTimeout. Signed by an
- * orderer
+ * A real update by configtxlator for the real network: another BatchTimeout. Signed by an orderer
  */
 static NewConfig
 real_update(void)
@@ -1784,7 +1789,9 @@ real_update(void)
 	return made;
 }
 
-/* the key of no orderer is at hand: what counts is over what a signature would be */
+/*
+ * no orderer's private key is available: the test compares the bytes that a signature would cover
+ */
 static FbStatus
 verify_text(void *context, const Identity *identity, const PolicySignature *signature, size_t index,
 			bool *valid, FbError *verify_error)
@@ -1839,7 +1846,7 @@ bundle_of(Common__Config *config)
 	return bundle;
 }
 
-/* a new configuration is one only if all of it fits: whatever is changed, it is none */
+/* a new configuration counts only if all its parts fit: after any change it is refused */
 static void
 test_updates(void)
 {
@@ -1849,7 +1856,7 @@ test_updates(void)
 	ConfigBundle *bundle;
 	NewConfig made;
 
-	/* the orderer organisation's administrators decide about the timeout */
+	/* the orderer organization's administrators decide about the timeout */
 	CHECK_STATUS(check_update(strict, real_update()), FB_POLICY_NOT_SATISFIED);
 	CHECK_TEXT(
 		error.message,
@@ -1884,8 +1891,8 @@ test_updates(void)
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
 
 	/*
-	 * another result than the update gives: an element changed, missing, too many; the present
-	 * configuration
+	 * The result differs from that of the update: an element changed, missing, or too many; the
+	 * present configuration.
 	 */
 	made = real_update();
 	made.config->channel_group->values[0]->value->version++;
@@ -1915,7 +1922,7 @@ test_updates(void)
 	made.config->channel_group = relaxed->channel_group;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
 
-	/* other versions than the present and the next ones */
+	/* versions other than the present and the next ones */
 	made = real_update();
 	made.update->read_set->version = 7;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
@@ -1927,13 +1934,13 @@ test_updates(void)
 	batch_timeout_of(made.update->write_set)->mod_policy = "";
 	batch_timeout_of(made.config->channel_group)->mod_policy = "";
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
-	/* one change that is allowed does not bring another one that is not */
+	/* an allowed change does not permit another, forbidden one */
 	made = real_update();
 	made.update->write_set->version = 1;
 	made.update->write_set->mod_policy = "Admins";
 	CHECK_STATUS(check_update(bundle, made), FB_POLICY_NOT_SATISFIED);
 
-	/* nothing is changed that has a policy: only the sequence would be another */
+	/* no element with a policy changes: only the sequence would differ */
 	made = real_update();
 	CHECK_STATUS(PROTO_UNPACK(common__config_group, FB_BYTES_EMPTY, allocator, &group, &error),
 				 FB_OK);

@@ -139,7 +139,7 @@ test_sign(CryptoCurve curve)
 	CHECK(crypto_public_key_curve(public_key) == curve);
 	CHECK(crypto_private_key_matches(key, public_key));
 	CHECK(crypto_public_key_point(public_key).size == (curve == CRYPTO_P256 ? 65 : 97));
-	/* often enough to see scalars of every length that is not absurdly rare */
+	/* often enough to meet scalars of every length that is not extremely rare */
 	for (int i = 0; i < 300; i++)
 	{
 		uint8_t number = (uint8_t) i;
@@ -177,7 +177,7 @@ test_sign(CryptoCurve curve)
 	crypto_private_key_free(key);
 }
 
-/* the secret number of a key of ours */
+/* the private number of one of our keys */
 static BIGNUM *
 secret_of(const CryptoPrivateKey *key)
 {
@@ -196,9 +196,9 @@ secret_of(const CryptoPrivateKey *key)
 }
 
 /*
- * r = -e / d and any s: u1 * G + u2 * Q is the point at infinity, which OpenSSL takes for a failure
- * of its own. Whoever owns a certificate can make one, so it must be a wrong signature and nothing
- * else
+ * r = -e / d and any s: u1 * G + u2 * Q is the point at infinity, which OpenSSL reports as an
+ * internal error. Every owner of a certificate can make such a signature, so it must be a wrong
+ * signature and nothing else.
  */
 static void
 test_signature_of_infinity(CryptoCurve curve)
@@ -234,7 +234,7 @@ test_signature_of_infinity(CryptoCurve curve)
 	CHECK_STATUS(crypto_verify_digest(public_key, digest, fb_bytes(der, size), &error),
 				 FB_INVALID_SIGNATURE);
 	CHECK_TEXT(error.message, "signature does not match");
-	/* and the key is as good as before */
+	/* the key still works afterwards */
 	CHECK_STATUS(crypto_sign_digest(key, digest, memory, &good, NULL), FB_OK);
 	CHECK_STATUS(crypto_verify_digest(public_key, digest, good, NULL), FB_OK);
 	OPENSSL_free(der);
@@ -256,10 +256,7 @@ bytes_of_hex(const char *hex)
 	return fb_bytes(bytes, strlen(hex) / 2);
 }
 
-/*
- * signatures (1, s) at the edges of what s may be: half of the order, rounded down, is the largest
- * low one
- */
+/* Signatures (1, s) at the limits of s: half of the order, rounded down, is the largest low one. */
 static void
 test_scalar_edges(void)
 {
@@ -357,7 +354,7 @@ test_scalar_edges(void)
 	}
 }
 
-/* every damage to the form of a signature is refused, whatever the numbers say */
+/* every damage to the form of a signature is refused, for all numbers in it */
 static void
 test_malformed_signatures(void)
 {
@@ -406,7 +403,7 @@ test_malformed_signatures(void)
 	memcpy(bad, signature.data, signature.size);
 	bad[signature.size] = 0;
 	CHECK_STATUS(crypto_verify(key, message, fb_bytes(bad, signature.size + 1), NULL),
-				 FB_OK); /* Go ignores what follows */
+				 FB_OK); /* Go ignores the bytes after it */
 	for (size_t size = 0; size < signature.size; size++)
 		CHECK_STATUS(crypto_verify(key, message, fb_bytes(bad, size), NULL), FB_INVALID_SIGNATURE);
 	for (size_t i = 0; i < signature.size; i++)
@@ -518,7 +515,7 @@ test_certificate_fields(void)
 		"CN=\\ a\\,b\\+c\\\"d\\\\e\\<f\\>g\\;h#\xc3\xa9\\ ,OU=client,O=Hyperledger,ST=North Carolina,C=US");
 	CHECK_TEXT(crypto_certificate_issuer(client),
 			   "CN=ica.org.example.com,OU=ca,O=org.example.com,C=US");
-	/* keys that may not sign transactions can still stand in certificates */
+	/* keys that may not sign transactions can still be in certificates */
 	CHECK(crypto_certificate_public_key(rsa) == NULL && crypto_certificate_public_key(k1) == NULL);
 	/* SKI of the key as Fabric names it in keystores */
 	CHECK(crypto_public_key_point(crypto_certificate_public_key(user)).size == 65);
@@ -528,7 +525,7 @@ test_certificate_fields(void)
 	CHECK(fb_bytes_equal(pem, file));
 	free((void *) file.data);
 
-	/* low-S form: cryptogen's certificates have it already, this one of openssl's does not */
+	/* low-S form: cryptogen's certificates have it already, this one by openssl does not */
 	CHECK_STATUS(crypto_certificate_normalised_der(user, ca, memory, &value, NULL), FB_OK);
 	CHECK(fb_bytes_equal(value, crypto_certificate_der(user)));
 	CHECK_STATUS(crypto_certificate_normalised_der(client, inter, memory, &value, NULL), FB_OK);
@@ -581,8 +578,8 @@ test_malformed_certificates(void)
 			CHECK(!"a truncated certificate was accepted");
 	}
 	/*
-	 * a flipped bit may leave a certificate well formed (then its signature is wrong), but must
-	 * never harm
+	 * A flipped bit may leave a certificate well formed (then its signature is wrong), but must
+	 * never do harm.
 	 */
 	for (size_t bit = 0; bit < der.size * 8; bit += 3)
 	{
@@ -654,8 +651,8 @@ static void
 test_chains(void)
 {
 	/*
-	 * what is trusted (roots / intermediates by name), whom we ask about, the verdict and how many
-	 * chains
+	 * The trusted certificates (roots / intermediates by name), the certificate in question, the
+	 * verdict and the number of chains.
 	 */
 	static const struct
 	{
@@ -716,7 +713,7 @@ test_chains(void)
 			fprintf(stderr, "    case %zu, %s\n", i, cases[i].leaf);
 		if (cases[i].status == FB_OK)
 			CHECK(chain.certificates[0] == leaf);
-		/* after the end of everything there is no chain */
+		/* after the end of all validity periods there is no chain */
 		if (strcmp(cases[i].leaf, "critical") != 0)
 			CHECK_STATUS(crypto_chain_find(leaf, &trust, 4000000000, &chain, &count, NULL),
 						 FB_CERTIFICATE_EXPIRED);
@@ -728,7 +725,7 @@ test_chains(void)
 	}
 }
 
-/* a CA, or a leaf, of key below issuer; issuer NULL: a root */
+/* a CA, or a leaf, for key below issuer; issuer NULL: a root */
 static CryptoCertificate *
 issue(const char *name, bool is_ca, CryptoPrivateKey *key, const CryptoCertificate *issuer,
 	  CryptoPrivateKey *issuer_key)
@@ -773,8 +770,8 @@ test_chain_limits(void)
 		CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &keys[i], NULL), FB_OK);
 
 	/*
-	 * the right one of many is the last that is looked at, one too late, and the first: what was
-	 * found then counts
+	 * The right certificate of many is the last that is tried, one too late, and the first: the
+	 * result found then counts.
 	 */
 	for (size_t i = 0; i < SAME; i++)
 		same[i] = issue("ca", true, keys[1], NULL, keys[1]);
@@ -931,7 +928,7 @@ test_issue(CryptoCurve curve)
 	template.dns_names_count = 3;
 	template.attributes_json = FB_BYTES_LITERAL("{\"attrs\":{\"a\":\"b\"}}");
 	template.serial = FB_BYTES_LITERAL("\x80\x01");
-	template.not_after = 2600000000LL; /* in the fifties: GeneralizedTime */
+	template.not_after = 2600000000LL; /* years from 2050 on: GeneralizedTime */
 	CHECK_STATUS(crypto_certificate_issue(&template, crypto_csr_public_key(csr), ca, ca_key, memory,
 										  &pem, NULL),
 				 FB_OK);
@@ -988,7 +985,7 @@ test_issue(CryptoCurve curve)
 	CHECK(crypto_crl_entries_count(crl) == 0);
 	crypto_crl_free(crl);
 
-	/* what must be refused */
+	/* invalid input is refused */
 	CHECK_STATUS(crypto_certificate_issue(&template, crypto_csr_public_key(csr), ca, key, memory,
 										  &pem, NULL),
 				 FB_INVALID_KEY);
@@ -1076,7 +1073,7 @@ test_csr_of_openssl(void)
 	crypto_private_key_free(key);
 }
 
-/* everything that takes an allocator, with the n-th allocation failing */
+/* every function that takes an allocator, with the n-th allocation failing */
 static void
 test_out_of_memory(void)
 {
@@ -1147,7 +1144,7 @@ test_out_of_memory(void)
 	fb_arena_reset(&kept);
 }
 
-/* whose key a certificate has, whoever issued it and when; and which hosts it names */
+/* compare the key of a certificate, for any issuer and validity, and its host names */
 static void
 test_same_key(void)
 {
@@ -1190,10 +1187,7 @@ test_same_key(void)
 	CHECK(crypto_certificate_names_host(named, "10.0.0.7"));
 	CHECK(!crypto_certificate_names_host(named, "node2.org1.example.com") &&
 		  !crypto_certificate_names_host(named, "10.0.0.8"));
-	/*
-	 * a wildcard tells no host from another, and the common name does not count beside alternative
-	 * names
-	 */
+	/* A wildcard matches no host, and the common name does not count beside alternative names. */
 	CHECK(!crypto_certificate_names_host(named, "node1.org2.example.com") &&
 		  !crypto_certificate_names_host(named, "node1.com"));
 	CHECK(!crypto_certificate_names_host(named, ""));

@@ -1,8 +1,7 @@
 /*
- * crypto and identity while OpenSSL runs out of memory: a question about an identity or a signature
- * gets its right answer or none. A wrong one
- * ("not valid", where there was no memory to find out) would give a transaction another code than
- * on all other nodes.
+ * crypto and identity while OpenSSL runs out of memory: a check of an identity or a signature gives
+ * its right answer or an error. A wrong answer ("not valid", when memory ran out) would give a
+ * transaction another code than on all other nodes.
  */
 #include "core/identity/identity.h"
 #include "unit/check.h"
@@ -11,7 +10,7 @@
 
 #define X509_DIR "test/vectors/x509/"
 
-/* ---- an allocator for OpenSSL whose n-th call fails, alone or with all that follow ---- */
+/* ---- an allocator for OpenSSL whose n-th call fails, alone or with all later calls ---- */
 
 static unsigned long calls_count;
 static unsigned long fail_at; /* 0: never */
@@ -47,7 +46,7 @@ openssl_free(void *pointer, const char *file, int line)
 	free(pointer);
 }
 
-/* ---- the questions ---- */
+/* ---- the checks ---- */
 
 static FbArena arena;
 static FbAllocator *const memory = &arena.allocator;
@@ -114,7 +113,8 @@ ask_signature(const void *question)
 }
 
 /*
- * ask again and again, with every step-th call failing once, and then with it and all that follow
+ * Repeat the check, with every step-th call failing once, and then with that call and all later
+ * ones failing.
  */
 static void
 walk(const char *what, unsigned long step, FbStatus (*ask)(const void *), const void *question,
@@ -122,7 +122,7 @@ walk(const char *what, unsigned long step, FbStatus (*ask)(const void *), const 
 {
 	unsigned long calls;
 
-	CHECK_STATUS(ask(question), expected); /* OpenSSL keeps something of the first time */
+	CHECK_STATUS(ask(question), expected); /* OpenSSL keeps some allocations of the first time */
 	for (int on = 0; on <= 1; on++)
 	{
 		fail_on = on != 0;

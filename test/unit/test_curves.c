@@ -1,8 +1,7 @@
 /*
  * identity and crypto, curve by curve: identities and CAs on P-224, P-256, P-384 and P-521, one
- * certificate with the two signatures that anybody can make of one, signatures of messages as Go
- * reads them, and which keys and roots an MSP may have. Certificates are made here with OpenSSL
- * alone.
+ * certificate with both possible signatures, signatures of messages as Go reads them, and the keys
+ * and roots that an MSP may have. Certificates are made here with OpenSSL alone.
  */
 #include "core/crypto/crypto_internal.h"
 #include "core/identity/identity.h"
@@ -200,7 +199,7 @@ sign(EVP_PKEY *key, FbBytes message)
 	return copy_bytes(out, size);
 }
 
-/* the signature with bytes inserted: inside the sequence behind s, or behind the sequence */
+/* the signature with bytes inserted: inside the sequence after s, or after the sequence */
 static FbBytes
 with_more(FbBytes signature, bool inside)
 {
@@ -261,7 +260,7 @@ test_pair(CryptoCurve ca_curve, CryptoCurve curve)
 	CHECK(crypto_public_key_curve(
 			  crypto_certificate_public_key(identity_certificate(identities[0]))) == curve);
 
-	/* one certificate, whichever of its two signatures it has: one signer */
+	/* one certificate with either of its two signatures is one signer */
 	CHECK_TEXT(identity_id(identities[0]), identity_id(identities[1]));
 	CHECK_STATUS(policy_compile(memory,
 								FB_BYTES_LITERAL("OutOf(2, 'TestMSP.member', 'TestMSP.client')"),
@@ -280,7 +279,7 @@ test_pair(CryptoCurve ca_curve, CryptoCurve curve)
 			  principal_matches(principal, identities[1]));
 	}
 
-	/* messages: low S; what follows the numbers does not matter; anything else does */
+	/* messages: low S; trailing bytes after the numbers do not matter, other deviations do */
 	CHECK_STATUS(identity_verify(identities[0], message, other_s(low_s, curve), NULL),
 				 FB_INVALID_SIGNATURE);
 	CHECK_STATUS(identity_verify(identities[0], message, with_more(low_s, true), NULL), FB_OK);
@@ -295,7 +294,7 @@ test_pair(CryptoCurve ca_curve, CryptoCurve curve)
 	free_made(&root);
 }
 
-/* keys made, written, read again and used by this project */
+/* keys generated, written, read again and used by this project */
 static void
 test_keys(CryptoCurve curve)
 {
@@ -324,7 +323,7 @@ test_keys(CryptoCurve curve)
 	crypto_private_key_free(key);
 }
 
-/* which roots an MSP may have: mspimplsetup.go setupCAs, mspimpl.go sanitizeCert */
+/* the roots that an MSP may have: mspimplsetup.go setupCAs, mspimpl.go sanitizeCert */
 static void
 test_roots(void)
 {
@@ -367,7 +366,7 @@ test_roots(void)
 
 		if (!CHECK_STATUS(make_config(root.der, &config), cases[i].status))
 			fprintf(stderr, "    %s: %s\n", cases[i].what, error.message);
-		/* the same as a TLS CA besides */
+		/* the same certificate as a TLS CA too */
 		parts.tls_root_certificates = &pem;
 		parts.tls_root_certificates_count = 1;
 		if (cases[i].status == FB_OK)
@@ -376,7 +375,10 @@ test_roots(void)
 	}
 }
 
-/* a CA that another one signed is no root, unless it is signed with RSA: then nobody looks */
+/*
+ * a CA that another one signed is not a root, unless it is signed with RSA: then the signature is
+ * not checked
+ */
 static void
 test_signed_root(void)
 {

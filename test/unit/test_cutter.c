@@ -69,7 +69,7 @@ test_rules(void)
 	RUN("no count at all cuts each message", 0, 100, {NORMAL, 10, {1}, KEEP, 0});
 	RUN("exactly full is not an overflow", 10, 100, {NORMAL, 60, {0}, START, 1},
 		{NORMAL, 40, {0}, KEEP, 2}, {NORMAL, 0, {0}, KEEP, 3},
-		{NORMAL, 1, {3}, KEEP, 1}); /* the timer goes on, as in Fabric */
+		{NORMAL, 1, {3}, KEEP, 1}); /* the timer keeps running, as in Fabric */
 	RUN("a message of just the preferred size is not isolated", 10, 100,
 		{NORMAL, 100, {0}, START, 1}, {NORMAL, 100, {1}, KEEP, 1}, {NORMAL, 101, {1, 1}, STOP, 0},
 		{NORMAL, 101, {1}, KEEP, 0});
@@ -82,7 +82,7 @@ test_rules(void)
 		{CONFIG, 1000, {1, 1}, STOP, 0});
 	RUN("timer and adaptive cutting", 10, 100, {CUT, 0, {0}, KEEP, 0}, {NORMAL, 10, {0}, START, 1},
 		{NORMAL, 10, {0}, KEEP, 2}, {CUT, 0, {2}, STOP, 0}, {CUT, 0, {0}, KEEP, 0},
-		{NORMAL, 95, {0}, START, 1}); /* the bytes of the old batch are forgotten */
+		{NORMAL, 95, {0}, START, 1}); /* the bytes of the old batch do not count */
 	RUN("sizes beyond 32 bits", 10, UINT32_MAX, {NORMAL, UINT32_MAX, {0}, START, 1},
 		{NORMAL, UINT32_MAX, {1}, KEEP, 1}, {NORMAL, UINT64_C(1) << 32, {1, 1}, STOP, 0});
 }

@@ -1,6 +1,6 @@
 /*
- * config: what Fabric decides where a configuration is silent, and values that it checks although
- * nothing needs them. The genesis block and the signatures are those of a real network of two
+ * config: Fabric's defaults where a configuration has no value, and values that it checks although
+ * it does not use them. The genesis block and the signatures are those of a real network of two
  * organizations; the configuration is changed and packed again.
  */
 #include "core/block/block.h"
@@ -28,7 +28,7 @@ read_block(int number)
 	return copy;
 }
 
-/* the first transaction's ConfigEnvelope, or whatever its payload holds */
+/* the ConfigEnvelope of the first transaction, or the data of its payload */
 static FbBytes
 first_data(int number, TxView *transaction)
 {
@@ -80,7 +80,7 @@ remove_policy(Common__ConfigGroup *group, const char *name)
 	exit(2);
 }
 
-/* the value of this name, added if there is none */
+/* the value with this name, added if it is missing */
 static Common__ConfigValue *
 value_of(Common__ConfigGroup *group, const char *name)
 {
@@ -139,8 +139,8 @@ signatures_of(const TxView *transaction, PolicySignature *signatures)
 }
 
 /*
- * block 1 is an approval by Org1's peer, block 5 a commit that peers of both endorsed; the creators
- * are administrators of Org1
+ * Block 1 is an approval by Org1's peer, block 5 a commit that peers of both organizations
+ * endorsed; the creators are administrators of Org1.
  */
 static void
 test_policies(void)
@@ -212,7 +212,7 @@ test_policies(void)
 	}
 }
 
-/* values that nothing here reads */
+/* values that this project does not read */
 static void
 test_unused_values(void)
 {

@@ -137,7 +137,7 @@ test_identities(void)
 		{"early", FB_INVALID_IDENTITY, 0, FB_INVALID_IDENTITY},
 		{"rootleaf", FB_INVALID_IDENTITY, 0, FB_INVALID_IDENTITY},
 		{"upleaf", FB_INVALID_IDENTITY, 0, FB_INVALID_IDENTITY},
-		{"lowleaf", FB_INVALID_IDENTITY, 0, FB_OK}, /* its OU is not certified by inter */
+		{"lowleaf", FB_INVALID_IDENTITY, 0, FB_OK}, /* inter does not certify its OU */
 		{"revoked", FB_CERTIFICATE_REVOKED, 0, FB_CERTIFICATE_REVOKED},
 		{"caleaf", FB_INVALID_IDENTITY, 0, FB_INVALID_IDENTITY},
 		{"root", FB_INVALID_IDENTITY, 0, FB_INVALID_IDENTITY},
@@ -183,7 +183,7 @@ test_identities(void)
 			CHECK(identity_role(identity) == IDENTITY_MEMBER);
 		identity_destroy(identity);
 	}
-	/* a CA is none by its own rule, whatever its place in the tree */
+	/* a CA is not an identity, by a rule of its own, wherever it is in the tree */
 	for (int i = 0; i < 3; i++)
 	{
 		static const char *const cas[] = {"caleaf", "root", "inter"};
@@ -214,14 +214,14 @@ test_other_chains(void)
 	char hex[65];
 	FbError error;
 
-	/* other has a child now: its leaf is no admin, so this MSP cannot even be made */
+	/* other has a child now: its leaf is not an admin, so this MSP cannot be made */
 	{
 		FbBytes config;
 
 		CHECK_STATUS(make_config(&two_roots, &config, &error), FB_INVALID_IDENTITY);
 		CHECK(strstr(error.message, "admin 0") != NULL);
 	}
-	/* with NodeOUs no admin is needed; the leaf below both crosses has two chains */
+	/* with NodeOUs no admin is needed; the leaf below both cross certificates has two chains */
 	{
 		static const MspCase crossed = {{"root", "other"},
 										{"crossa", "crossb"},
@@ -246,7 +246,7 @@ test_other_chains(void)
 		identity_destroy(identity);
 		msp_destroy(msp);
 	}
-	/* a root that is listed among the intermediates, too, is no second chain */
+	/* a root that is also in the list of intermediates gives no second chain */
 	{
 		static const MspCase both = {{"root", "root384"},
 									 {"inter", "root384"},
@@ -274,7 +274,7 @@ test_other_chains(void)
 		CHECK_STATUS(identity_verify(identity, FB_BYTES_LITERAL("x"), low_s, NULL),
 					 FB_INVALID_SIGNATURE);
 	}
-	/* a principal that names it, with either signature of its certificate */
+	/* a principal that names the identity, with either signature of its certificate */
 	{
 		CryptoCertificate *other;
 		FbBytes pem;
@@ -305,7 +305,7 @@ test_other_chains(void)
 	identity_destroy(identity);
 	msp_destroy(msp);
 
-	/* issued by RSA: the certificate is hashed as it is */
+	/* issued by RSA: the certificate is hashed unchanged */
 	msp = make_msp(&rsa);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("rsaissued")), memory, &identity,
 								 NULL),
@@ -320,8 +320,8 @@ test_other_chains(void)
 }
 
 /*
- * name constraints of a CA; and the rule that Fabric kept of Go 1.14: who looks like a host then
- * needs alternative names
+ * Name constraints of a CA; and a rule that Fabric kept from Go 1.14: a certificate whose common
+ * name looks like a host needs alternative names.
  */
 static void
 test_name_constraints(void)
@@ -389,7 +389,7 @@ test_host_names(void)
 			fprintf(stderr, "    \"%s\"\n", others[i]);
 }
 
-/* a list counts only if the issuer signed it; one that does not count hides no other */
+/* a list counts only if the issuer signed it; an invalid one does not hide another */
 static void
 test_revocation_lists(void)
 {
@@ -399,7 +399,7 @@ test_revocation_lists(void)
 	FbBytes inter = x509("inter");
 	const char *text = fb_text_copy(memory, good);
 	size_t changed =
-		(size_t) (strstr(text, "-----END") - text) - 12; /* well inside of the signature */
+		(size_t) (strstr(text, "-----END") - text) - 12; /* well inside the signature */
 
 	CHECK_STATUS(fb_bytes_copy(memory, good, &bad, NULL), FB_OK);
 	((uint8_t *) bad.data)[changed] = bad.data[changed] == 'A' ? 'B' : 'A';
@@ -432,7 +432,7 @@ test_revocation_lists(void)
 	}
 }
 
-/* ---- trees of CAs made here ---- */
+/* ---- generated trees of CAs ---- */
 
 #define MADE_AT 1795176000
 
@@ -528,8 +528,8 @@ test_made_trees(void)
 	roots[1] = root384->pem;
 
 	/*
-	 * the first CAs are of another curve than those that the units are bound to; each is compared
-	 * in its own issuer's form
+	 * The first CAs are on another curve than those that the units are bound to; each certificate
+	 * is compared in the form of its own issuer.
 	 */
 	crls[0] = make_crl(root, inter); /* of another CA: it revokes nothing */
 	parts.intermediate_certificates = &inter->pem;
@@ -547,7 +547,7 @@ test_made_trees(void)
 	CHECK(strstr(error.message, "was not given by the CA that its MSP names") != NULL);
 	msp_destroy(msp);
 
-	/* a revoked CA is none, neither for identities nor for TLS */
+	/* a revoked CA is invalid, both for identities and for TLS */
 	crls[0] = make_crl(root384, inter);
 	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
 	CHECK(strstr(error.message, "intermediate certificate 0") != NULL);
@@ -561,7 +561,7 @@ test_made_trees(void)
 	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
 	CHECK(strstr(error.message, "TLS intermediate certificate 0") != NULL);
 
-	/* more than enough of everything */
+	/* more than enough of each kind */
 	parts.tls_intermediate_certificates_count = 0;
 	for (size_t i = 0; i <= FB_MSP_CERTIFICATES_MAX; i++)
 	{
@@ -584,7 +584,7 @@ test_made_trees(void)
 	free_made(made, 6);
 }
 
-/* the identity id does not depend on which of the two signatures a certificate carries */
+/* the identity id does not depend on which of its two signatures a certificate has */
 static void
 test_identity_id(void)
 {
@@ -606,7 +606,7 @@ test_identity_id(void)
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", pem), memory, &low, NULL), FB_OK);
 	CHECK_TEXT(identity_id(high), identity_id(low));
 	identity_destroy(low);
-	/* bare DER is no identity, PEM is wanted */
+	/* bare DER is not an identity, only PEM */
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", der), memory, &low, NULL),
 				 FB_INVALID_CERTIFICATE);
 	identity_destroy(high);
@@ -623,7 +623,7 @@ test_identity_id(void)
 	CHECK_STATUS(identity_create(msp, fb_bytes(pem.data, FB_IDENTITY_BYTES_MAX + 1), memory, &low,
 								 NULL),
 				 FB_LIMIT_EXCEEDED);
-	/* as long as it may be: the rest is an unknown field */
+	/* exactly at the limit of length: the rest is an unknown field */
 	{
 		FbBytes good = serialized("TestMSP", pem);
 		uint8_t *longest = fb_allocate_zero(memory, FB_IDENTITY_BYTES_MAX);
@@ -701,7 +701,7 @@ test_bad_definitions(void)
 	CHECK_STATUS(msp_create(FB_BYTES_EMPTY, memory, &msp, NULL), FB_INVALID_CONFIG);
 	CHECK(msp == NULL);
 
-	/* other hash functions; OUs bound to strangers; OU without a certificate */
+	/* other hash functions; OUs bound to foreign CAs; an OU without a certificate */
 	for (int variant = 0; variant < 6; variant++)
 	{
 		static const FbStatus expected[] = {FB_INVALID_CONFIG, FB_INVALID_CONFIG,
@@ -748,7 +748,7 @@ test_bad_definitions(void)
 		{
 			Identity *identity;
 
-			/* there is no OU for peers now, so a peer has none of the four */
+			/* the OU of peers is not configured now, so a peer has none of the four */
 			CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory,
 										 &identity, NULL),
 						 FB_INVALID_IDENTITY);
@@ -763,8 +763,8 @@ test_bad_definitions(void)
 }
 
 /*
- * organizational units listed: a certificate needs one of them, from the right CA, whether NodeOUs
- * are on or off
+ * Organizational units are listed: a certificate needs one of them, from the right CA, with or
+ * without NodeOUs.
  */
 static void
 test_listed_ous(void)
@@ -797,7 +797,7 @@ test_listed_ous(void)
 		message->n_organizational_unit_identifiers = 1;
 		/*
 		 * NodeOUs on: one of the list and one of the four (msp/mspimplvalidate.go
-		 * validateIdentityOUsV142)
+		 * validateIdentityOUsV142).
 		 */
 		CHECK_STATUS(PROTO_PACK(message, memory, &config, NULL), FB_OK);
 		CHECK_STATUS(msp_create(config, memory, &msp, NULL), FB_OK);
@@ -806,7 +806,7 @@ test_listed_ous(void)
 					 cases[i].status);
 		identity_destroy(identity);
 		msp_destroy(msp);
-		/* off: an admin is needed, and is subject to the list, too */
+		/* off: an admin is needed, and the list applies to it, too */
 		message->fabric_node_ous = NULL;
 		message->admins = (ProtobufCBinaryData[]) {proto_data(x509("client"))};
 		message->n_admins = 1;
@@ -925,7 +925,8 @@ test_other_principals(void)
 				 FB_OK);
 
 	/*
-	 * organizational unit: the chain is inter, root, each with its low-S signature (mspimpl.go:880)
+	 * Organizational unit: the chain is inter, root, each with its low-S signature
+	 * (mspimpl.go:880).
 	 */
 	CHECK_STATUS(crypto_certificate_parse(x509("inter"), &certificates[0], NULL), FB_OK);
 	CHECK_STATUS(crypto_certificate_parse(x509("root"), &certificates[1], NULL), FB_OK);
@@ -955,9 +956,7 @@ test_other_principals(void)
 	CHECK_STATUS(PROTO_PACK(&unit, memory, &bytes, NULL), FB_OK);
 	CHECK(!principal_matches(parsed(PRINCIPAL_ORGANIZATION_UNIT, bytes), client));
 
-	/*
-	 * identity: the certificate counts, not its PEM form nor which of the two signatures it carries
-	 */
+	/* Identity: the certificate counts, not its PEM form or which of the two signatures it has. */
 	principal = parsed(PRINCIPAL_IDENTITY, serialized("TestMSP", x509("client")));
 	CHECK(principal_matches(principal, client) && !principal_matches(principal, peer));
 	{
@@ -1006,7 +1005,7 @@ test_other_principals(void)
 	}
 	CHECK(parsed(PRINCIPAL_COMBINED, FB_BYTES_EMPTY)->impossible);
 	bytes = FB_BYTES_EMPTY;
-	/* a part in a part in a part; and many beside each other */
+	/* combined principals inside each other, and many beside each other */
 	for (int depth = 0; depth < FB_PRINCIPAL_PARTS_MAX + 2; depth++)
 	{
 		combined.n_principals = 1;
@@ -1032,7 +1031,7 @@ test_other_principals(void)
 		CHECK(count > FB_PRINCIPAL_PARTS_MAX ||
 			  (!principal_matches(principal, client) && !principal->impossible));
 	}
-	/* malformed or unknown: never satisfied, and no error */
+	/* malformed or unknown: never satisfied, but no error */
 	for (int kind = -1; kind < 7; kind++)
 	{
 		principal = parsed(kind, FB_BYTES_LITERAL("\x0a\xff\xff"));
@@ -1041,7 +1040,7 @@ test_other_principals(void)
 	CHECK_STATUS(principal_unpack(FB_BYTES_LITERAL("\x0a\xff\xff"), memory, &principal, NULL),
 				 FB_MALFORMED_MESSAGE);
 
-	/* expiry is a question for edges */
+	/* expiry is a separate check */
 	CHECK(!identity_expired(client, 1795176000) && identity_expired(client, 3000000000));
 	identity_destroy(client);
 	identity_destroy(peer);
@@ -1302,7 +1301,7 @@ test_manager(void)
 	CHECK_STATUS(msp_manager_identity(manager, client, &b, NULL), FB_OK);
 	CHECK_STATUS(msp_manager_identity(manager, escape, &c, NULL), FB_OK);
 	CHECK(msp_manager_identities_count(manager) == 3);
-	/* before a trim everything stays valid, also beyond the limit */
+	/* before a trim everything stays valid, even beyond the limit */
 	CHECK_TEXT(crypto_certificate_common_name(identity_certificate(a)), "peer0");
 	CHECK_TEXT(crypto_certificate_common_name(identity_certificate(b)), "alice");
 	CHECK_STATUS(msp_manager_identity(manager, peer, &a, NULL), FB_OK);
@@ -1315,7 +1314,7 @@ test_manager(void)
 	CHECK(b == c);
 	CHECK_STATUS(msp_manager_identity(manager, client, &b, NULL), FB_OK);
 	CHECK(msp_manager_identities_count(manager) == 3);
-	/* what is no identity is looked at once, and told each time */
+	/* invalid bytes are examined once, and refused each time */
 	{
 		FbBytes revoked = serialized("TestMSP", x509("revoked"));
 		uint64_t before = msp_manager_checks_count(manager);
@@ -1328,7 +1327,7 @@ test_manager(void)
 		CHECK(second.status == FB_CERTIFICATE_REVOKED && first.message[0] != '\0');
 		CHECK_TEXT(second.message, first.message);
 		CHECK_TEXT(second.detail, first.detail);
-		/* of others only as many are remembered as identities */
+		/* of the invalid ones only as many are remembered as identities */
 		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL),
 					 FB_UNKNOWN_MSP);
 		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("client")), &b,
@@ -1337,7 +1336,7 @@ test_manager(void)
 		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, NULL), FB_CERTIFICATE_REVOKED);
 		CHECK(msp_manager_checks_count(manager) == before + 4);
 	}
-	/* failures are told and are no identities */
+	/* failures are returned, and are not stored as identities */
 	CHECK_STATUS(msp_manager_identity(manager, serialized("TestMSP", x509("revoked")), &b, NULL),
 				 FB_CERTIFICATE_REVOKED);
 	CHECK(b == NULL);
@@ -1357,8 +1356,8 @@ test_manager(void)
 }
 
 /*
- * random requests of more identities than there are buckets, against a list in the order of their
- * last use
+ * Random requests of more identities than there are buckets, compared with a list ordered by last
+ * use.
  */
 static void
 test_cache(void)
@@ -1387,7 +1386,7 @@ test_cache(void)
 		FbBytes plain = serialized("TestMSP", x509(names[i % 4]));
 		uint8_t *bytes = fb_allocate(memory, plain.size + 3);
 
-		/* the same people, written in many ways: an unknown field with a number */
+		/* the same identities in many encodings: an unknown field with a number */
 		memcpy(bytes, plain.data, plain.size);
 		memcpy(bytes + plain.size, (uint8_t[]) {0x90, 0x03, (uint8_t) i}, 3);
 		who[i] = fb_bytes(bytes, plain.size + 3);
@@ -1446,7 +1445,7 @@ group_of(const Common__ConfigGroup *group, const char *key)
 	return NULL;
 }
 
-/* what configtxgen made from the MSP folder is what we make from the same certificates */
+/* a definition made from the certificates is the one that configtxgen made from the MSP folder */
 static void
 check_config_like_configtxgen(FbBytes msp_config, const char *id, const char *root,
 							  const char *tls_root)
@@ -1633,7 +1632,7 @@ test_real_blocks(void)
 
 		/*
 		 * cryptogen's certificates are low-S already: the id is the plain fingerprint, as `openssl
-		 * x509 -fingerprint -sha256` prints it
+		 * x509 -fingerprint -sha256` prints it.
 		 */
 		CHECK_STATUS(msp_manager_identity(manager, serialized("Org1MSP", pem), &identity, NULL),
 					 FB_OK);
@@ -1663,7 +1662,7 @@ test_real_blocks(void)
 											   crypto_certificate_not_before(tls) + 1, NULL),
 					 FB_INVALID_CERTIFICATE);
 		crypto_certificate_free(tls);
-		/* an organisation does not vouch for another one's people */
+		/* an organization does not accept identities of another one */
 		CHECK_STATUS(msp_manager_identity(manager, serialized("Org2MSP", pem), &identity, NULL),
 					 FB_INVALID_IDENTITY);
 	}
@@ -1754,7 +1753,7 @@ test_out_of_memory(void)
 	fb_arena_reset(&failing);
 }
 
-/* what is destroyed gives back every byte to an allocator that can take it */
+/* destroying the objects frees every byte, if the allocator can free */
 static void
 test_nothing_is_kept(void)
 {

@@ -1,7 +1,7 @@
 /*
- * core/rwset, one key and several writes of one transaction: what they do together is a sum of
- * operations (mvcc.c). The expected results are those of Fabric's prepareTxOps (tx_ops.go), run on
- * the same operations. Also collections without a name.
+ * core/rwset, several writes of one key in one transaction: their effect is a sum of operations
+ * (mvcc.c). The expected results are those of Fabric's prepareTxOps (tx_ops.go), run on the same
+ * operations. Also collections without a name.
  */
 #include "core/rwset/rwset.h"
 #include "unit/check.h"
@@ -42,9 +42,9 @@ static const KeyCase key_cases[] = {
 	{"vd", 1, "-", "-"},
 	{"dv", 1, "-", "-"},
 	{"vdd", 1, "old/", "-"},
-	{"d", 32, "-", "-"}, /* Fabric's peers end here */
+	{"d", 32, "-", "-"}, /* Fabric's peers crash here */
 	{"m", 2, "old/m2", "-"},
-	{"mx", 1, "old/m1", "-"}, /* a deletion does not take the metadata of an update back */
+	{"mx", 1, "old/m1", "-"}, /* a deletion does not remove the metadata of an update */
 	{"xm", 1, "old/m1", "-"},
 	{"x", 2, "-", "-"},
 	{"vmm", 1, "1/m2", "1/m2"},
@@ -155,7 +155,7 @@ apply_case(FbAllocator *allocator, const KeyCase *key_case, const Operations *op
 	if (present)
 	{
 		block->keys[0].committed = (RwSetVersion) {true, 1, 1};
-		/* a host need not fetch values that nothing asks for */
+		/* a host need not fetch values that are not used */
 		if (block->keys[0].value_needed)
 			block->keys[0].committed_value = B("old");
 		CHECK_STATUS(rwset_metadata_pack(allocator, &old, 1, &block->keys[0].committed_metadata,
@@ -167,7 +167,7 @@ apply_case(FbAllocator *allocator, const KeyCase *key_case, const Operations *op
 	if (!CHECK_TEXT(describe(allocator, &result, present),
 					present ? key_case->present : key_case->absent))
 		fprintf(stderr, "    \"%s\" %d times\n", key_case->operations, key_case->repetitions);
-	/* history has the first public write, whatever comes of it */
+	/* history has the first public write, whatever its effect */
 	if (hashed || operations->writes_count == 0)
 		CHECK(result.history_count == 0);
 	else
@@ -191,8 +191,8 @@ test_operations(FbAllocator *allocator)
 }
 
 /*
- * writes of the collection "" and public ones of the same key are one sum; its reads are of a state
- * that nothing writes
+ * Writes of the collection "" and public ones of the same key are one sum; its reads are of a state
+ * without writers.
  */
 static void
 test_unnamed_collection(FbAllocator *allocator)
@@ -222,7 +222,7 @@ test_unnamed_collection(FbAllocator *allocator)
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 2, &block, NULL), FB_OK);
 	CHECK(block->keys_count == 2);
 	CHECK_STATUS(mvcc_validate(allocator, block, 2, NULL, &result, NULL), FB_OK);
-	/* two values: a change of metadata of a key that is not there */
+	/* two values: a change of metadata of a missing key */
 	CHECK(transactions[0].code == 0 && transactions[1].code == 0 && result.updates_count == 0);
 	namespaces[0].writes_count = 0;
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 2, &block, NULL), FB_OK);
@@ -240,7 +240,7 @@ no_range(RangeSource *self, FbBytes namespace_name, FbBytes start_key, FbBytes e
 	return FB_OK;
 }
 
-/* names with U+0000: no state has them, and none of "ns" is found under "ns", U+0000, "x" */
+/* names with U+0000: no state has them, and no key of "ns" is found under "ns", U+0000, "x" */
 static void
 test_names_with_zero(FbAllocator *allocator)
 {

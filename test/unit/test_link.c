@@ -1,5 +1,6 @@
 /*
- * core/block/link: the chain in a log: what follows, what does not, hostile bytes, lack of memory
+ * core/block/link: the chain in a log: links that follow, links that do not, hostile bytes, lack of
+ * memory
  */
 #include "unit/check.h"
 
@@ -56,8 +57,8 @@ test_chain(void)
 	CHECK(block_head_equal(&made, &first));
 
 	/*
-	 * another batch is another head; the same link does not follow twice; another number or hash
-	 * does not follow
+	 * Another batch gives another head; the same link does not follow twice; another number or hash
+	 * does not follow.
 	 */
 	first = (BlockHead) {7, {1, 2, 3}};
 	made = first;
@@ -72,7 +73,7 @@ test_chain(void)
 	first.hash[31]++;
 	CHECK_STATUS(block_link_check(&link, &first, &error), FB_CHAINS_DIFFER);
 
-	/* what makes no block moves nothing */
+	/* an entry without a block does not move the head */
 	made = head;
 	link = link_of(&head, BATCH(unsigned_batch));
 	CHECK_STATUS(block_link_follow(&link, &arena.allocator, &batch, &made, &error), FB_OK);

@@ -270,7 +270,7 @@ typedef struct Block
 	MvccResult result;
 } Block;
 
-/* look up the committed rows of what the block needs, as the committer does */
+/* look up the committed rows that the block needs, as the committer does */
 static void
 fill_committed(FbAllocator *allocator, MvccBlock *prepared, State *state)
 {
@@ -304,8 +304,8 @@ fill_committed(FbAllocator *allocator, MvccBlock *prepared, State *state)
 }
 
 /*
- * run a block of transactions in the compact notation, "!" in front marks one that is invalid
- * already
+ * Run a block of transactions in the compact notation; "!" in front marks one that is invalid
+ * already.
  */
 static void
 run(FbAllocator *allocator, State *state, Block *block, const char *const *texts)
@@ -386,13 +386,13 @@ test_reads(FbAllocator *allocator)
 	RUN("11", "r k 4.9");
 	CHECK(block.result.conflicts[0].writer_tx_index == -1);
 	CHECK(rwset_version_equal(block.result.conflicts[0].version_found, at(5, 0)));
-	/* what is invalid has no influence, whether invalid before or here */
+	/* an invalid transaction has no influence, whether invalid before or here */
 	RUN("10 0", "!w k x", "r k 5.0");
 	CHECK(block.result.updates_count == 0 && block.result.history_count == 0);
 	RUN("11 0 0", "r k -;w k x", "r k 5.0;w k y", "r new -");
 	/* a transaction does not conflict with itself */
 	RUN("0 11", "r k 5.0;w k v", "r k 5.0;w k v");
-	/* hashed keys are another space */
+	/* hashed keys are a separate space */
 	RUN("0 0 11 0", "p k secret", "r k 5.0", "h k -", "h k2 -");
 	CHECK(fb_bytes_equal(block.result.conflicts[0].collection, B("c")) &&
 		  block.result.updates[0].hashed);
@@ -405,7 +405,7 @@ test_reads(FbAllocator *allocator)
 	{
 		const StateUpdate *update = &block.result.updates[i];
 
-		/* k2 was written again, but what was there before is purged all the same */
+		/* k2 was written again, but its earlier value is still purged */
 		CHECK(!update->is_delete && update->is_purge == (update->tx_index == 1) &&
 			  update->purge_tx_index == 0);
 	}
@@ -421,10 +421,7 @@ test_metadata(FbAllocator *allocator)
 	put_row(state, "ns", "k", "v", at(5, 0));
 	memcpy(find_row(state, "ns", "k", false)->metadata, "old", 3);
 	find_row(state, "ns", "k", false)->metadata_size = 3;
-	/*
-	 * a value write keeps the metadata, a metadata write keeps the value, a deletion drops
-	 * both
-	 */
+	/* A value write keeps the metadata, a metadata write keeps the value, a deletion drops both. */
 	RUN("0", "w k v2");
 	CHECK(fb_bytes_equal(find_update(&block, "k")->metadata, B("old")));
 	RUN("0 0", "w k v2", "w k v3");
@@ -450,7 +447,7 @@ test_metadata(FbAllocator *allocator)
 	CHECK(find_update(&block, "k")->is_delete);
 	RUN("0", "w k v2;m k -");
 	CHECK(find_update(&block, "k")->metadata.size == 0);
-	/* on a key that does not exist metadata are no update, and nobody conflicts with it */
+	/* metadata on a missing key are not an update, and conflict with no read */
 	RUN("0 0", "m new EP", "r new -");
 	CHECK(block.result.updates_count == 0);
 	RUN("0 0 11", "w new v", "m new EP", "r new -");
@@ -500,10 +497,10 @@ test_ranges(FbAllocator *allocator)
 	/* the end key counts only if the iterator was not exhausted */
 	RUN("0 0 12", "w d v", "q a d b=1.0", "Q a d b=1.0,d=2.1");
 	RUN("0 12 0", "d d", "Q a d b=1.0,d=2.1", "q a d b=1.0");
-	/* a deletion of what was not there changes no range; inserted and deleted again neither */
+	/* a deletion of a missing key changes no range; nor do an insertion and a deletion */
 	RUN("0 0", "d c", "q a z b=1.0,d=2.1,f=3.2");
 	RUN("0 0 0", "w c v", "d c", "q a z b=1.0,d=2.1,f=3.2");
-	/* the empty range is watched too */
+	/* the empty range is checked too */
 	RUN("0 12", "w y v", "q x z");
 	/* reads before ranges before hashed reads */
 	RUN("11 12 11", "r b -;q x z y=1.0", "q x z y=1.0;h k 1.0", "h k 1.0");
@@ -513,9 +510,8 @@ test_ranges(FbAllocator *allocator)
 }
 
 /*
- * What range queries cost: each looks at what it finds, and not at the keys that the block only
- * mentions, or deletes although they are not there; and the same query is run once for a
- * transaction.
+ * The cost of range queries: each looks at its results, and not at keys that the block only
+ * mentions, or deletes although they are missing; and the same query runs once for a transaction.
  */
 static void
 test_range_work(FbAllocator *allocator)
@@ -565,8 +561,8 @@ test_range_work(FbAllocator *allocator)
 	CHECK(block.result.range_rows == QUERIES / 2);
 
 	/*
-	 * of two that differ in nothing but what they say they found, the second is looked at; no
-	 * builder makes them
+	 * Of two queries that differ only in their claimed results, the second one is checked too; no
+	 * builder makes such queries.
 	 */
 	put_row(state, "ns", "b", "v", at(1, 0));
 	for (int i = 0; i < 3; i++)
@@ -591,8 +587,8 @@ test_range_work(FbAllocator *allocator)
 }
 
 /*
- * Queries over keys that the block deletes: right, wherever they begin and end, and each row that
- * is gone is read about once for a transaction.
+ * Queries over keys that the block deletes: the result is right, wherever they begin and end, and
+ * each deleted row is read about once for a transaction.
  */
 static void
 test_deleted_runs(FbAllocator *allocator)
@@ -702,7 +698,7 @@ test_deleted_runs(FbAllocator *allocator)
 		free(state);
 	}
 
-	/* all is gone: every query begins at another row, and none reads on */
+	/* all rows are deleted: every query begins at another row, and none reads further */
 	{
 		State *state = new_state();
 		Block block = {.count = 2};
@@ -863,7 +859,7 @@ test_writes(FbAllocator *allocator)
 	MvccBlock *block;
 	MvccResult result;
 
-	/* a key that the state cannot hold: 24, before the read conflict */
+	/* a key that the state cannot store: code 24, before the read conflict */
 	memset(long_key, 'x', sizeof(long_key));
 	CHECK_STATUS(mvcc_prepare(allocator, transactions, 3, &block, NULL), FB_OK);
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
@@ -888,10 +884,7 @@ test_writes(FbAllocator *allocator)
 	free(state);
 }
 
-/*
- * names that the state cannot hold: read as absent, never written down once more, never compared
- * byte by byte
- */
+/* Names that the state cannot store: read as absent, not copied, not compared byte by byte. */
 static void
 test_long_names(FbAllocator *allocator)
 {
@@ -918,13 +911,13 @@ test_long_names(FbAllocator *allocator)
 		collections[i] = (RwSetCollection) {.name = fb_bytes(name, i % 2 == 0 ? NAME_BYTES - i : 9),
 											.hashed_reads = &hashed_read,
 											.hashed_reads_count = 1};
-	/* 160 GB of names if each collection had the whole one */
+	/* 160 GB of names if each collection had the whole name */
 	CHECK_STATUS(mvcc_prepare(allocator, &transaction, 1, &block, NULL), FB_OK);
 	CHECK(block->keys_count == 1 && !block->keys[0].storable && block->keys[0].read);
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
 	CHECK(transaction.code == 0 && result.updates_count == 0);
 
-	/* a version of what cannot be there; its names in the conflict */
+	/* a version of a key that cannot exist; its names in the conflict */
 	hashed_read.version = (RwSetVersion) {true, 1, 1};
 	CHECK_STATUS(mvcc_validate(allocator, block, 1, NULL, &result, NULL), FB_OK);
 	CHECK(transaction.code == 11 && result.conflicts_count == 1 &&
@@ -933,8 +926,8 @@ test_long_names(FbAllocator *allocator)
 		  fb_bytes_equal(result.conflicts[0].key, B("h")));
 
 	/*
-	 * a write of a collection whose name is too long, in a chaincode whose name is not; a neighbour
-	 * with the longest possible names
+	 * A write of a collection whose name is too long, in a chaincode whose name is not; a neighbor
+	 * with the longest possible names.
 	 */
 	ns.name = fb_bytes(name, FB_CHAINCODE_NAME_BYTES_MAX);
 	ns.collections_count = 2;
@@ -998,8 +991,8 @@ naive_read_ok(Naive *naive, const char *namespace_name, const RwSetRead *read, b
 }
 
 /*
- * run the range on the copy of the state; the summary of a long one is made by the builder from the
- * naive list
+ * Run the range on the copy of the state; the builder makes the summary of a long one from the
+ * naive list.
  */
 static bool
 naive_range_ok(Naive *naive, FbAllocator *allocator, const char *namespace_name,
@@ -1142,7 +1135,7 @@ naive_apply(Naive *naive, FbAllocator *allocator, const RwSet *set, uint32_t tx_
 	}
 }
 
-/* a version to read a key with: mostly the committed one */
+/* the version of a read: mostly the committed one */
 static RwSetVersion
 random_version(FbRand *rand, State *state, const char *namespace_name, const char *key)
 {
@@ -1154,7 +1147,8 @@ random_version(FbRand *rand, State *state, const char *namespace_name, const cha
 }
 
 /*
- * the results of a range on the committed state, up to a limit; not exhausted if the limit was met
+ * The results of a range on the committed state, up to a limit; not exhausted if the limit was
+ * reached.
  */
 static FbStatus
 random_range(FbRand *rand, State *state, RwSetBuilder *builder, FbBytes ns,
@@ -1258,7 +1252,7 @@ random_transaction(FbAllocator *allocator, FbRand *rand, State *state)
 	return finish(allocator, builder);
 }
 
-/* the updates, applied to the committed state as SQL will do it */
+/* apply the updates to the committed state, as the server does in SQL */
 static void
 apply_updates(State *state, const MvccResult *result)
 {
@@ -1275,8 +1269,8 @@ apply_updates(State *state, const MvccResult *result)
 		row = find_row(state, namespace_name, name, true);
 		row->version = update->is_delete ? absent : update->version;
 		/*
-		 * only a value that the block wrote is a hash of a collection; a kept one is the test's
-		 * text already
+		 * Only a value that the block wrote is a hash of a collection; a kept value is the test's
+		 * text already.
 		 */
 		if (update->is_delete)
 			row->value[0] = 0;

@@ -1,6 +1,6 @@
 /*
- * core/crypto, PEM: which bytes Go's pem.Decode finds, and which it does not. The expected results
- * of the table were printed by Go's own encoding/pem for the same input.
+ * core/crypto, PEM: the bytes in which Go's pem.Decode finds a block, and those in which it does
+ * not. The expected results of the table were printed by Go's own encoding/pem for the same input.
  */
 #include "core/crypto/crypto_internal.h"
 #include "unit/check.h"
@@ -95,7 +95,7 @@ test_table(void)
 {
 	for (size_t i = 0; i < sizeof(pem_cases) / sizeof(pem_cases[0]); i++)
 	{
-		/* a copy without anything behind it, for the sanitizer */
+		/* a copy without anything after it, for the sanitizer */
 		uint8_t *copy = malloc(pem_cases[i].text.size + (pem_cases[i].text.size == 0));
 		FbBytes der;
 		FbError error;
@@ -110,7 +110,7 @@ test_table(void)
 	}
 }
 
-/* blocks by name, and one after the other */
+/* blocks by name, and in sequence */
 static void
 test_names(void)
 {
@@ -122,7 +122,7 @@ test_names(void)
 	const char *name;
 
 	CHECK_STATUS(pem_read(text, names, &der, &rest, &name, NULL), FB_OK);
-	CHECK_HEX(der, "01020304"); /* not the one with a header */
+	CHECK_HEX(der, "01020304"); /* not the block with a header */
 	CHECK(name == names[0]);
 	fb_release(&crypto_heap, (void *) der.data);
 	CHECK_STATUS(pem_read(rest, names, &der, &rest, &name, NULL), FB_OK);
@@ -131,7 +131,7 @@ test_names(void)
 	fb_release(&crypto_heap, (void *) der.data);
 	CHECK_STATUS(pem_read(rest, names, &der, &rest, &name, NULL), FB_OK);
 	CHECK(der.data == NULL && rest.size == 0);
-	/* DER is taken as it is here, and is no PEM there */
+	/* pem_read accepts DER unchanged; pem_read_first does not */
 	CHECK_STATUS(pem_read(T("\x30\x82\x01"), names, &der, &rest, &name, NULL), FB_OK);
 	CHECK_HEX(der, "308201");
 	fb_release(&crypto_heap, (void *) der.data);
@@ -139,7 +139,7 @@ test_names(void)
 	CHECK(der.data == NULL);
 }
 
-/* a creator's certificate in forms that Fabric takes, and in forms that it does not */
+/* a creator's certificate in forms that Fabric accepts, and in forms that it refuses */
 static void
 test_certificates(void)
 {

@@ -1,6 +1,6 @@
 /*
  * policy: the language and its bytes, the greedy evaluation (docs/wire-format.md, "Test vectors"),
- * errors with their place, ImplicitMeta, paths, ApplicationPolicies, layouts, hostile bytes, an
+ * errors with their position, ImplicitMeta, paths, ApplicationPolicies, layouts, hostile bytes, an
  * allocator that fails.
  */
 #include "core/policy/policy.h"
@@ -40,7 +40,7 @@ test_compile(void)
 		{"OR('A.member',AND('A.member','B.member'))",
 		 "12161214080112020802120c120a080212020800120208011a0512030a01411a0512030a01421a0512030a0141"},
 	};
-	/* pairs that mean the same bytes */
+	/* pairs of texts with the same bytes */
 	static const char *const same[][2] = {
 		{"OR('A.member')", " or ( \"A.member\" )\n"},
 		{"OR('A.member')", "Or('A.member')"},
@@ -74,8 +74,8 @@ test_compile(void)
 }
 
 /*
- * the numbers of the principals: inner operators first, then the outer operator's own, each
- * operator's in the order of the text
+ * The numbers of the principals: inner operators first, then the outer operator's own, in the order
+ * of the text.
  */
 static void
 test_numbering(void)
@@ -195,7 +195,7 @@ test_compile_errors(void)
 			SignaturePolicy *policy;
 			const Policy *resolved;
 
-			/* what can be written can be used, also inside an ApplicationPolicy */
+			/* a policy that can be written can be used, also inside an ApplicationPolicy */
 			CHECK_STATUS(signature_policy_decode(allocator, envelope, &policy, &error), FB_OK);
 			CHECK_STATUS(application_policy_of_envelope(allocator, envelope, &bytes, &error),
 						 FB_OK);
@@ -286,9 +286,11 @@ test_satisfied(void)
 		 "A.peer,A.peer,B.peer,C.peer", true},
 		{"OutOf(0,'A.member')", "", true},
 		{"OutOf(3,'A.member','B.member')", "A.member,B.member", false},
-		/* what a failing operator used is given back */
+		/* a failing operator gives back the identities that it used */
 		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer", true},
-		/* ... and an operator that succeeds keeps even what it did not need: a larger set can fail
+		/*
+		 * ... and an operator that succeeds keeps even those that it did not need: a larger set can
+		 * fail
 		 */
 		{"AND(OR(AND('A.member','C.member'),'B.member'),'A.member')", "A.peer,B.peer,C.peer",
 		 false},
@@ -334,7 +336,7 @@ test_satisfied_errors(void)
 				 FB_MALFORMED_MESSAGE);
 }
 
-/* ---- envelopes that no text makes ---- */
+/* ---- envelopes that no text produces ---- */
 
 static FbBytes
 from_hex(const char *hex)
@@ -355,10 +357,10 @@ test_decode(void)
 		const char *text;
 	} table[] = {
 		{"", FB_INVALID_POLICY, NULL},			/* no rule */
-		{"1200", FB_INVALID_POLICY, NULL},		/* a rule that is nothing */
+		{"1200", FB_INVALID_POLICY, NULL},		/* an empty rule */
 		{"12021200", FB_OK, "<0 of no rules>"}, /* Fabric's accept-all */
 		{"120412020801", FB_OK, "<1 of no rules>"},
-		{"12020800", FB_INVALID_POLICY, NULL}, /* principal 0 of none */
+		{"12020800", FB_INVALID_POLICY, NULL}, /* a principal beyond the (empty) list */
 		{"12020800"
 		 "1a0512030a0141",
 		 FB_OK, "'A.member'"},
@@ -371,7 +373,7 @@ test_decode(void)
 		{"12061204080112001a0512030a0141", FB_INVALID_POLICY, NULL}, /* an empty rule inside */
 		{"12020800"
 		 "1a00",
-		 FB_OK, "'.member'"}, /* a role of nobody */
+		 FB_OK, "'.member'"}, /* an unknown role */
 		{"12020800"
 		 "1a0708011203ffffff",
 		 FB_OK, "<unreadable principal>"},
@@ -388,8 +390,8 @@ test_decode(void)
 		 FB_OK, "<A unit abc>"},
 		{"0801"
 		 "12021200",
-		 FB_OK, "<0 of no rules>"}, /* another version: the manager refuses it, evaluation of single
-									   ones does not */
+		 FB_OK, "<0 of no rules>"}, /* another version: the manager refuses it, the evaluation of a
+									   single envelope does not */
 		{"ff", FB_MALFORMED_MESSAGE, NULL},
 		{"12ff", FB_MALFORMED_MESSAGE, NULL},
 	};
@@ -478,7 +480,7 @@ new_group(void)
 	return group;
 }
 
-/* names are added in sorted order here, as the decoder would deliver them */
+/* names are added in sorted order, as the decoder delivers them */
 static Common__ConfigGroup *
 add_group(Common__ConfigGroup *parent, const char *name)
 {
@@ -599,11 +601,11 @@ test_manager(void)
 		  passes(manager, "/Channel/Application/MajorityAdmins", abc));
 	CHECK(!passes(manager, "/Channel/Application/AllAdmins", abc));
 	CHECK(!passes(manager, "/Channel/Application/MajorityMissing", abc));
-	/* the organisation without the policy counts: 3 of 4 are needed, and 4 of 4 can never be had */
+	/* the organization without the policy counts: 3 of 4 are needed, and 4 of 4 is impossible */
 	CHECK(!passes(manager, "/Channel/Application/MajorityThree", ab) &&
 		  passes(manager, "/Channel/Application/MajorityThree", abc));
 	CHECK(!passes(manager, "/Channel/Application/AllThree", abc));
-	/* no sub-groups: satisfied by nobody at all */
+	/* without sub-groups: never satisfied */
 	CHECK(passes(manager, "/Channel/Orderer/ANY Admins", nobody));
 	CHECK(passes(manager, "/Channel/Orderer/ALL Admins", nobody));
 	CHECK(passes(manager, "/Channel/Orderer/MAJORITY Admins", nobody));
@@ -611,7 +613,7 @@ test_manager(void)
 	CHECK(passes(manager, "/Channel/Any", a) && !passes(manager, "/Channel/Any", nobody));
 	CHECK(passes(manager, "/Channel/Deep", ab) && !passes(manager, "/Channel/Deep", a));
 	CHECK(!passes(manager, "/Channel/All", abc));
-	/* each sub-policy sees all signers, strangers do no harm */
+	/* each sub-policy sees all signers, foreign ones do no harm */
 	CHECK(passes(manager, "/Channel/Application/AnyAdmins", ax));
 
 	/* paths */
@@ -681,7 +683,7 @@ test_manager(void)
 				 FB_MALFORMED_MESSAGE);
 }
 
-/* a tree with one bad policy is refused, and the error says where */
+/* a tree with one bad policy is refused, and the error has its path */
 static void
 test_manager_errors(void)
 {
@@ -838,7 +840,7 @@ test_layouts(void)
 		{"AND(OR('A.peer','B.peer'),'A.peer')", "A B", ""},
 		{"AND(OR('A.peer','B.peer'),'A.peer')", "A B A", "A A"},
 		{"AND(OR('A.peer','B.peer'),'B.peer')", "A B B", "B B"},
-		/* C in addition would spoil it */
+		/* C in addition would break it */
 		{"AND(OR(AND('A.peer','C.peer'),'B.peer'),'A.peer')", "C A B", "A B"},
 		{"OutOf(1,'A.peer','B.peer')", "", ""},
 	};
@@ -884,8 +886,8 @@ test_layouts(void)
 	CHECK_TEXT(layouts_text(two, 1, "E D C B", 10), "");
 
 	/*
-	 * one endorser can serve several organisations' policies, then the organisations say nothing
-	 * about how many are needed
+	 * One endorser can satisfy several organizations' policies: then the number of organizations
+	 * does not give a lower bound.
 	 */
 	application = add_group(channel, "Shared");
 	add_policy(add_group(application, "A"), "Endorsement", "OR('A.peer')");
@@ -919,8 +921,8 @@ policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
 }
 
 /*
- * principals that are no roles: an endorser is its identity and nominal; of its organizational
- * units nothing is known
+ * Principals that are not roles: an endorser is its identity, and nominal; its organizational units
+ * are unknown.
  */
 static void
 test_layouts_of_kinds(void)
@@ -955,7 +957,7 @@ test_layouts_of_kinds(void)
 		 "0a0141"
 		 "120158",
 		 0},														  /* no certificate */
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: anybody */
+		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: every endorser */
 		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "0801", 0}, /* anonymous */
 		/* combined: a member and a peer; a member and an admin; a member and anonymous */
 		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
@@ -1156,7 +1158,7 @@ test_random_layouts(void)
 	CHECK(several > 200);
 }
 
-/* a layout's endorsers, one of them left out */
+/* the endorsers of a layout, with one left out */
 typedef struct Layout
 {
 	const PolicyEndorser *endorsers;
@@ -1175,8 +1177,8 @@ match_layout(void *context, size_t signer_index, const Principal *principal)
 }
 
 /*
- * many organisations: the lower bound finds the first set at once, and the budget ends a hopeless
- * search
+ * Many organizations: the lower bound finds the first set at once, and the budget ends a hopeless
+ * search.
  */
 static void
 test_large_layouts(void)
@@ -1207,7 +1209,7 @@ test_large_layouts(void)
 		layouts_text(&policy, 1, (const char *) endorsers.data, 1),
 		"Org0 Org1 Org2 Org3 Org4 Org5 Org6 Org7 Org8 Org9 Org10 Org11 Org12 Org13 Org14 Org15");
 
-	/* two halves of which the second one decides: the lower bound says 1, the truth is 12 */
+	/* two halves of which the second one decides: the lower bound is 1, the result 12 */
 	fb_buffer_init(&text, allocator);
 	fb_buffer_append_text(&text, "OutOf(12");
 	for (int i = 0; i < 30; i++)
@@ -1247,8 +1249,10 @@ test_large_layouts(void)
 	CHECK(layouts_count == 1 && layouts[0].endorsers_count == 2);
 }
 
-/* ---- hostile bytes: every envelope with one byte changed decodes or is refused, and what decodes
- * can be used ---- */
+/*
+ * ---- hostile bytes: every envelope with one byte changed is decoded or refused; a decoded one can
+ * be used ----
+ */
 
 static void
 test_hostile(void)

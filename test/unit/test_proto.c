@@ -1,4 +1,4 @@
-/* the decoder: what passes, what is refused, and what it costs */
+/* the decoder: accepted and refused messages, and the cost of decoding */
 #include "unit/check.h"
 
 #include "core/proto/proto_internal.h"
@@ -57,8 +57,8 @@ test_real_blocks(void)
 						 FB_OK);
 		}
 		/*
-		 * every shorter prefix is cut off somewhere or lacks something; none may crash, and the
-		 * last byte matters
+		 * Every shorter prefix is truncated or lacks a field; none may crash, and the last byte
+		 * matters.
 		 */
 		for (size_t size = bytes.size > 2000 ? bytes.size - 2000 : 0; size < bytes.size; size += 37)
 			CHECK(proto_check(&common__block__descriptor, fb_bytes(bytes.data, size), &error) !=
@@ -86,7 +86,7 @@ test_canonical(void)
 		 false},
 		{"0a0012"
 		 "0173",
-		 false},					 /* an empty field that should have been omitted */
+		 false},					 /* an empty field that an encoder omits */
 		{"0a01701201731800", false}, /* an unknown field */
 	};
 
@@ -108,8 +108,8 @@ test_canonical(void)
 }
 
 /*
- * What no encoder writes and Go's decoder takes. The expected bytes were printed by Go: the message
- * decoded, unknown fields dropped, encoded again.
+ * Encodings that no encoder writes and that Go's decoder accepts. The expected bytes were printed
+ * by Go: the message decoded, unknown fields dropped, encoded again.
  */
 typedef struct UnusualCase
 {
@@ -208,7 +208,7 @@ test_unusual(void)
 		if (!CHECK_HEX(packed, unusual->normal))
 			fprintf(stderr, "    %s\n", unusual->name);
 	}
-	/* who reads fields one by one gets none of this */
+	/* proto_check_plain, for readers of single fields, refuses such encodings */
 	CHECK_STATUS(proto_check_plain(&common__payload__descriptor, from_hex("0a000a00"), &error),
 				 FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(proto_check_plain(&common__envelope__descriptor, from_hex("1b1c"), &error),
@@ -242,7 +242,7 @@ field_of(uint8_t tag, FbBytes content, bool and_an_empty_one)
 	return bytes;
 }
 
-/* parts within parts: each level copies all that is below it to join them, so there is a limit */
+/* nested parts: each level copies everything below to join it, so there is a limit */
 static void
 test_many_parts(void)
 {
@@ -306,7 +306,7 @@ test_malformed(void)
 		{&common__channel_header__descriptor,
 		 "220361"
 		 "0062",
-		 FB_OK}, /* where a valid transaction may have it */
+		 FB_OK}, /* in a field where a valid transaction may have it */
 		{&protos__response__descriptor,
 		 "120361"
 		 "0062",
@@ -329,7 +329,7 @@ test_malformed(void)
 		{&kvrwset__kvread__descriptor, "0a03610062", FB_OK},			/* U+0000 in a key */
 		{&kvrwset__kvread__descriptor, "0a01ff", FB_MALFORMED_MESSAGE}, /* a key is UTF-8 */
 		{&kvrwset__kvwrite__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
-		{&kvrwset__kvwrite__descriptor, "0a01611a01ff", FB_OK}, /* a value need not be */
+		{&kvrwset__kvwrite__descriptor, "0a01611a01ff", FB_OK}, /* a value need not be UTF-8 */
 		{&kvrwset__kvmetadata_write__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
 		{&kvrwset__kvmetadata_entry__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
 		{&kvrwset__range_query_info__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
@@ -342,7 +342,7 @@ test_malformed(void)
 		{&etcdraft__block_metadata__descriptor, "080108020803",
 		 FB_OK}, /* not packed: both are allowed */
 		{&etcdraft__block_metadata__descriptor, "0a0180",
-		 FB_MALFORMED_MESSAGE}, /* a number cut off inside */
+		 FB_MALFORMED_MESSAGE}, /* a number truncated inside the packed field */
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -368,7 +368,7 @@ test_malformed(void)
 	fb_arena_reset(&arena);
 }
 
-/* a SignaturePolicy nested levels deep: each level is a SignaturePolicy and a NOutOf */
+/* a SignaturePolicy nested to this depth: each level is a SignaturePolicy and a NOutOf */
 static FbBytes
 nested_policy(int levels)
 {
@@ -411,12 +411,12 @@ test_limits(void)
 	CHECK_TEXT(error.detail, "More than 100 levels of nesting.");
 	CHECK((FB_MESSAGE_DEPTH_MAX - 5) / 2 >= FB_POLICY_DEPTH_MAX);
 
-	/* size: too large is refused before anything is looked at */
+	/* size: too large is refused before decoding */
 	CHECK_STATUS(proto_check(&common__block__descriptor,
 							 fb_bytes("", (size_t) FB_MESSAGE_BYTES_MAX + 1), &error),
 				 FB_LIMIT_EXCEEDED);
 
-	/* number of fields, in repeated numbers */
+	/* the number of fields, in repeated numbers */
 	big = calloc(1, FB_MESSAGE_FIELDS_MAX + 10);
 	big[0] = 0x0a;
 	big[1] = 0x80 | (FB_MESSAGE_FIELDS_MAX & 0x7f);
@@ -495,7 +495,7 @@ test_maps(void)
 	if (CHECK(group->n_groups == 1 && group->groups[0]->value->n_groups == 2))
 		CHECK_TEXT(group->groups[0]->value->groups[0]->key, "a");
 
-	/* messages that were not sent are NULL, strings are not */
+	/* messages that were not sent are NULL, strings are empty */
 	CHECK_STATUS(PROTO_UNPACK(common__payload, FB_BYTES_EMPTY, &arena.allocator, &payload, &error),
 				 FB_OK);
 	CHECK(payload->header == NULL && proto_bytes(payload->data).size == 0);

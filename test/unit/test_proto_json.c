@@ -1,6 +1,6 @@
 /*
- * JSON: the text that configtxlator prints, for real blocks; and what it does with bytes that are
- * not what they should be
+ * JSON: the text that configtxlator prints, for real blocks; and for bytes that are not valid
+ * messages.
  */
 #include "unit/check.h"
 
@@ -104,7 +104,7 @@ test_values(void)
 			   "\"error_response\":\"STRICT\",\"start\":null,\"stop\":null}");
 	check_json(&common__implicit_meta_policy__descriptor, "1063",
 			   "{\"rule\":99,\"sub_policy\":\"\"}");
-	/* text: what Go escapes */
+	/* text: characters that Go escapes */
 	check_json(
 		&common__consortium__descriptor,
 		"0a11"
@@ -189,7 +189,7 @@ test_timestamps(void)
 static void
 test_opaque(void)
 {
-	/* bytes that do not hold what they should are shown as bytes, and the rest is still decoded */
+	/* bytes that are not the expected message are shown as bytes, and the rest is still decoded */
 	check_json(&common__envelope__descriptor,
 			   "0a02ffff"
 			   "120173",
@@ -217,7 +217,7 @@ test_opaque(void)
 		"08"
 		"120178",
 		"{\"data\":\"eA==\",\"header\":{\"channel_header\":\"CA==\",\"signature_header\":null}}");
-	/* principals by classification: role, organisation unit, identity, unknown */
+	/* principals by classification: role, organization unit, identity, unknown */
 	check_json(
 		&common__mspprincipal__descriptor,
 		"1205"
@@ -324,8 +324,8 @@ test_styles(void)
 }
 
 /*
- * envelopes in envelopes (header type ORDERER_TRANSACTION): decoded to a limited depth, the rest
- * shown as bytes
+ * Envelopes in envelopes (header type ORDERER_TRANSACTION): decoded to a limited depth, deeper ones
+ * shown as bytes.
  */
 static void
 test_nesting(void)
@@ -354,7 +354,7 @@ test_nesting(void)
 	fb_arena_reset(&arena);
 }
 
-/* counts what is allocated and not released: malloc with the size in front */
+/* counts allocated and unreleased bytes: malloc with the size in front */
 typedef struct CountingAllocator
 {
 	FbAllocator allocator; /* must be first */
@@ -386,9 +386,7 @@ counting_release(FbAllocator *self, void *pointer)
 	free(block);
 }
 
-/*
- * unpacking with a limit: the estimate is not below what is really allocated, and is not passed by
- */
+/* Unpacking with a limit: the estimate is not below the real allocation, and is never exceeded. */
 static void
 test_memory_of_a_message(void)
 {

@@ -1,6 +1,6 @@
 /*
- * core/raft: what one node answers, event by event: statuses, limits, memory; quorum arithmetic and
- * the trail
+ * core/raft: the answers of one node, event by event: statuses, limits, memory; quorum arithmetic
+ * and the trail
  */
 #include "unit/check.h"
 
@@ -28,7 +28,7 @@ start_event(uint64_t id, uint32_t voters)
 
 static FbStatus receive(Raft *raft, RaftMessage message);
 
-/* the others remember nothing of it */
+/* start a node whose hello the others answer without any memory of it */
 static Raft *
 started(const RaftEvent *event, FbStatus expected)
 {
@@ -115,7 +115,7 @@ leader_of_three(uint32_t in_flight_max, uint32_t message_bytes_max)
 		  update.entries.kind == RAFT_ENTRY_NOOP);
 	CHECK(update.messages_count == 2 && update.messages[0].type == RAFT_APPEND &&
 		  update.messages[0].early);
-	/* followers alone commit it; it is applied here only when it is durable here */
+	/* the followers alone commit it; this node applies it only when it is durable here */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
 											  .to = 1,
@@ -165,7 +165,7 @@ test_start(void)
 	event.start.entries = entries;
 	event.start.entries_count = 3;
 	event.start.term = 5;
-	started(&event, FB_CORRUPTED); /* terms fall */
+	started(&event, FB_CORRUPTED); /* terms decrease */
 	event.start.entries_count = 2;
 	event.start.term = 2;
 	started(&event, FB_CORRUPTED); /* an entry of a later term */
@@ -183,7 +183,7 @@ test_start(void)
 	started(&event, FB_CORRUPTED); /* a configuration beyond the end */
 	event.start.configuration_state = FB_BYTES_EMPTY;
 
-	/* what is applied from blocks does not commit this log */
+	/* a ledger made from fetched blocks does not commit entries of this log */
 	event.start.applied_index = 100;
 	raft = started(&event, FB_OK);
 	CHECK(update.commit_index == 5 && update.last_index == 7 && update.persist_hard_state);
@@ -194,7 +194,7 @@ test_start(void)
 	CHECK_STATUS(raft_create(&arena.allocator, &raft, NULL), FB_OK);
 	CHECK_STATUS(timeout(raft, 1), FB_INVALID_ARGUMENT);
 
-	/* the only voter leads at once; a node that is no voter waits for ever */
+	/* a single voter leads at once; a node that is not a voter waits for ever */
 	event = start_event(1, 1);
 	raft = started(&event, FB_OK);
 	CHECK(update.deadline_ms == 1000);
@@ -233,7 +233,7 @@ test_leader(void)
 	CHECK_STATUS(submit(raft, RAFT_SUBMIT_MAX + 1, 10), FB_LIMIT_EXCEEDED);
 	CHECK_STATUS(submit(raft, 1, FB_MESSAGE_BYTES_MAX), FB_LIMIT_EXCEEDED);
 
-	/* 400 bytes each, 1000 per message, two messages under way per follower */
+	/* 400 bytes each, 1000 per message, two messages in flight per follower */
 	CHECK_STATUS(submit(raft, 7, 400), FB_OK);
 	CHECK(update.entries.first_index == 2 && update.entries.count == 7 &&
 		  update.entries.source == RAFT_FROM_SUBMIT);
@@ -244,7 +244,7 @@ test_leader(void)
 	CHECK(status.followers_count == 2 && status.followers[0].state == RAFT_PIPELINE &&
 		  status.followers[0].in_flight_count == 2);
 	CHECK(status.followers[0].match_index == 1 && status.followers[0].next_index == 6);
-	/* one answer frees one place */
+	/* one answer frees one slot */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
 											  .to = 1,
@@ -263,7 +263,7 @@ test_leader(void)
 	CHECK(update.messages_count == 0);
 	CHECK_STATUS(persisted(raft, 8, 1), FB_OK);
 	CHECK(update.commit_index == 3);
-	/* what nobody can have confirmed */
+	/* an index that no follower can have confirmed */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
 											  .to = 1,
@@ -296,7 +296,7 @@ test_leader(void)
 				 FB_OK);
 	CHECK(update.term == 1 && update.role == RAFT_LEADER && !update.persist_hard_state);
 
-	/* 2 was heard, 3 too, 4 never */
+	/* 2 and 3 have answered, 4 never */
 	raft_status(raft, &status);
 	next = status.configuration;
 	CHECK(raft_configuration_add(&next, 4) && !raft_configuration_add(&next, 4) &&
@@ -307,12 +307,12 @@ test_leader(void)
 	CHECK(raft_configuration_remove(&next, 2) && !raft_configuration_remove(&next, 2));
 	CHECK(raft_status_keeps_quorum(&status, &next));
 
-	/* time does not go back */
+	/* time does not go backwards */
 	CHECK(timeout(raft, 1) == FB_OK && update.messages_count == 0);
 
 	/*
-	 * 2 followers, 64 messages each, every entry bigger than a message and so alone: one update has
-	 * no room, the next goes on at once
+	 * 2 followers, 64 messages each, every entry larger than a message and so alone: one update
+	 * cannot hold all of them, the next one continues at once.
 	 */
 	raft = leader_of_three(RAFT_IN_FLIGHT_MAX, 1);
 	CHECK_STATUS(submit(raft, 100, 5), FB_OK);
@@ -350,8 +350,8 @@ test_follower(void)
 	CHECK(update.messages_count == 1 && update.messages[0].index == 2 && !update.messages[0].early);
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.entries.count == 0 &&
-		  update.messages[0].index == 1); /* from before the commit index: answered with it */
-	/* alive leader: no votes, no new term */
+		  update.messages[0].index == 1); /* older than the commit index: answered with that */
+	/* while the leader is alive, no votes and no new term */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
 											  .from = 3,
 											  .to = 2,
@@ -361,12 +361,12 @@ test_follower(void)
 				 FB_OK);
 	CHECK(update.term == 1 && update.messages_count == 0);
 	/*
-	 * two leaders in a term, a leader that denies what is committed, a log that lost what it had
-	 * confirmed: all refused, nothing changes
+	 * Two leaders in a term, a leader without a committed entry, a log that lost confirmed entries:
+	 * all are refused, nothing changes.
 	 */
 	append.from = 3;
 	CHECK_STATUS(receive(raft, append), FB_CORRUPTED);
-	CHECK_STATUS(receive(raft, conflict), FB_OK); /* below the commit index: answered with it */
+	CHECK_STATUS(receive(raft, conflict), FB_OK); /* below the commit index: answered with that */
 	CHECK(update.truncate_from_index == 0 && update.messages[0].index == 1);
 	conflict.index = 1;
 	conflict.log_term = 1;
@@ -374,8 +374,8 @@ test_follower(void)
 	CHECK(update.truncate_from_index == 2 && update.entries.count == 1 &&
 		  update.entries.first_index == 2 && update.last_index == 2);
 	/*
-	 * an empty append proves equality up to its position only: the tail behind it may be anybody's,
-	 * whatever the leader has committed
+	 * An empty append proves equality up to its position only: the entries after it may be another
+	 * leader's, whatever the leader has committed.
 	 */
 	append = (RaftMessage) {.type = RAFT_APPEND,
 							.from = 1,
@@ -405,14 +405,17 @@ test_follower(void)
 				 FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = 77, .from = 1, .to = 2, .term = 3}),
 				 FB_MALFORMED_MESSAGE);
-	/* an old leader is told */
+	/* an old leader gets the present term */
 	append.term = 1;
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.messages_count == 1 && update.messages[0].rejected &&
 		  update.messages[0].term == 3);
 }
 
-/* what a leader replaces is on no disk any longer, also if the report of its writing comes later */
+/*
+ * entries that a leader replaces are no longer on disk, even if the report of their writing arrives
+ * later
+ */
 static void
 test_truncation(void)
 {
@@ -450,7 +453,7 @@ test_truncation(void)
 	CHECK(update.apply_index == 3);
 }
 
-/* a log without room takes what fits, confirms no more than that, and does not want to lead */
+/* a full log accepts as many entries as fit, confirms only those, and does not start an election */
 static void
 test_full_log(void)
 {
@@ -546,7 +549,7 @@ offer(Raft *raft, uint64_t from, uint64_t term, uint64_t index, uint64_t log_ter
 										.configuration = configuration_state(3)});
 }
 
-/* what a leader says is to be fetched counts while it says so */
+/* a leader's offer of blocks counts only while the leader repeats it */
 static void
 test_offer_expires(void)
 {
@@ -554,7 +557,7 @@ test_offer_expires(void)
 
 	CHECK_STATUS(offer(raft, 1, 1, UINT64_C(1) << 50, 1), FB_OK);
 	CHECK(update.fetch_index == UINT64_C(1) << 50 && update.fetch_from == 1);
-	/* a lower index of the same leader counts, a higher one confirms */
+	/* a lower index of the same leader replaces the offer, a higher one repeats it */
 	CHECK_STATUS(offer(raft, 1, 1, 100, 1), FB_OK);
 	CHECK(update.fetch_index == 100);
 	CHECK_STATUS(offer(raft, 1, 1, 200, 1), FB_OK);
@@ -571,7 +574,7 @@ test_offer_expires(void)
 	CHECK_STATUS(timeout(raft, 5000), FB_OK);
 	CHECK(update.fetch_index == 0 && update.leader == 1);
 
-	/* another leader, or only a later term, ends it at once */
+	/* another leader, or just a later term, ends it at once */
 	CHECK_STATUS(offer(raft, 1, 1, 100, 1), FB_OK);
 	CHECK(update.fetch_index == 100);
 	CHECK_STATUS(receive(raft,
@@ -590,8 +593,7 @@ test_offer_expires(void)
 }
 
 /*
- * a log that starts anew behind fetched blocks does not take over the term that was offered with
- * them
+ * A log that starts again after fetched blocks does not adopt the term that was offered with them.
  */
 static void
 test_offered_term(void)
@@ -608,7 +610,7 @@ test_offered_term(void)
 	CHECK_STATUS(raft_step(raft, &installed, &update, &error), FB_OK);
 	CHECK(update.log_reset && update.log_start.index == 10 && update.log_start.term == 1 &&
 		  update.commit_index == 10);
-	/* a candidate whose log really has entry 10 of term 2 is not behind */
+	/* a candidate that really has entry 10 of term 2 is not behind */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
 											  .forced = true,
 											  .from = 3,
@@ -619,7 +621,7 @@ test_offered_term(void)
 				 FB_OK);
 	CHECK(update.messages_count == 1 && !update.messages[0].rejected &&
 		  update.hard_state.vote == 3);
-	/* and can go on from there */
+	/* and can append from there */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND,
 											  .from = 3,
 											  .to = 2,
@@ -634,7 +636,7 @@ test_offered_term(void)
 		  !update.messages[0].rejected && update.messages[0].index == 11);
 }
 
-/* the voters are those of START: no entry, no snapshot and no stored state can say otherwise */
+/* the voters are those of START: no entry, no snapshot and no stored state can change them */
 static void
 test_fixed_configuration(void)
 {
@@ -671,7 +673,8 @@ test_fixed_configuration(void)
 	CHECK(status.configuration.voters_count == 3);
 
 	/*
-	 * one that repeats what is so changes nothing, however many there are and whatever is truncated
+	 * An entry that repeats the configuration changes nothing, however many there are and whatever
+	 * is truncated.
 	 */
 	entry.payload = fb_bytes(payload, membership_encode_one(&status.configuration, payload));
 	for (append.index = 2; append.index < 6; append.index++)
@@ -697,7 +700,7 @@ test_fixed_configuration(void)
 	CHECK(fb_bytes_equal(update.hard_state.configuration_state, configuration_state(3)));
 }
 
-/* one large step of the term in an election timeout */
+/* one large step of the term per election timeout */
 static void
 test_term_jumps(void)
 {
@@ -730,7 +733,7 @@ test_term_jumps(void)
 											  .term = term + (UINT64_C(1) << 31)}),
 				 FB_OK);
 	CHECK(update.term == term + (UINT64_C(1) << 31));
-	/* only who leads gives the leadership away */
+	/* only the leader can transfer the leadership */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
 											  .from = 1,
 											  .to = 2,
@@ -750,10 +753,7 @@ test_term_jumps(void)
 	CHECK(update.role == RAFT_CANDIDATE);
 }
 
-/*
- * what is not committed fills the log of a follower only up to a limit; what is committed always
- * finds its place
- */
+/* Uncommitted entries fill the log of a follower only up to a limit; committed ones always fit. */
 static void
 test_uncommitted_limit(void)
 {
@@ -792,7 +792,7 @@ test_uncommitted_limit(void)
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	CHECK(update.entries.count == 2 && update.commit_index == count + 2);
 
-	/* by bytes too */
+	/* the limit of bytes */
 	trail[0] = trail[1] = trail[2] =
 		(RaftTrailEntry) {1, (uint32_t) (FB_RAFT_UNCOMMITTED_BYTES_MAX / 3)};
 	event.start.entries_count = 3;
@@ -804,7 +804,7 @@ test_uncommitted_limit(void)
 	free(trail);
 }
 
-/* a host that was late itself does not blame its followers at once */
+/* a host that was late itself does not declare its followers dead at once */
 static void
 test_late_host(void)
 {
@@ -818,7 +818,7 @@ test_late_host(void)
 	CHECK(update.role == RAFT_FOLLOWER && update.leader == 0);
 }
 
-/* each broken promise is told by its kind, and changes nothing */
+/* each broken promise is reported by its kind, and changes nothing */
 static void
 test_evidence(void)
 {
@@ -852,7 +852,8 @@ test_evidence(void)
 							.entries = others};
 	CHECK_STATUS(receive(raft, append), FB_OK);
 	/*
-	 * the entry before is not below the commit index here: what comes after it was never committed
+	 * The entry before is not below the commit index here: the entries after it were never
+	 * committed.
 	 */
 	CHECK(update.term == 3 && update.last_index == 3 && update.commit_index == 2);
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
@@ -863,8 +864,8 @@ test_evidence(void)
 				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_LOST_ENTRIES && update.evidence.index == 9);
 	/*
-	 * votes that nobody asked for: of a term to come, and of one in which this node voted for
-	 * another
+	 * Votes that were not requested: of a future term, and of one in which this node voted for
+	 * another.
 	 */
 	CHECK_STATUS(receive(raft,
 						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}),
@@ -886,7 +887,7 @@ test_evidence(void)
 											  .term = 5}),
 				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_VOTE && update.term == 3);
-	/* a refusal of a later term is an answer like any other */
+	/* a refusal with a later term is a normal answer */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE_RESPONSE,
 											  .from = 1,
 											  .to = 2,
@@ -908,8 +909,8 @@ test_evidence(void)
 }
 
 /*
- * a leader whose entries a quorum refuses gives up, and does not campaign until it follows another;
- * a minority is only noted
+ * A leader whose entries a quorum refuses steps down, and starts no election until it follows
+ * another leader; refusals of a minority are only recorded.
  */
 static void
 test_refuted_leader(void)
@@ -929,7 +930,7 @@ test_refuted_leader(void)
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_REFUSED_BY_FOLLOWER && update.evidence.node == 2 &&
 		  update.role == RAFT_LEADER);
 	CHECK(update.messages_count == 0);
-	/* it may change its mind */
+	/* a follower may accept later */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
 											  .to = 1,
@@ -965,8 +966,8 @@ test_refuted_leader(void)
 }
 
 /*
- * what the ledger was made from is committed, and cannot be truncated; a log without it does not
- * start
+ * Entries from which the ledger was made are committed, and cannot be truncated; a log without them
+ * does not start.
  */
 static void
 test_applied_at_start(void)
@@ -989,14 +990,14 @@ test_applied_at_start(void)
 	event.start.term = 2;
 	event.start.applied_index = 3;
 	raft = started(&event, FB_OK);
-	CHECK(update.commit_index == 0); /* blocks of another node */
+	CHECK(update.commit_index == 0); /* made from blocks of another node */
 	CHECK_STATUS(receive(raft, conflict), FB_OK);
 	CHECK(update.truncate_from_index == 3);
 	event.start.applied_term = 2;
 	raft = started(&event, FB_OK);
 	CHECK(update.commit_index == 3 && update.apply_index == 3);
 	CHECK_STATUS(receive(raft, conflict),
-				 FB_OK); /* from before the commit index: answered with it */
+				 FB_OK); /* older than the commit index: answered with that */
 	CHECK(update.truncate_from_index == 0);
 	conflict.index = 3;
 	conflict.log_term = 2;
@@ -1031,7 +1032,7 @@ test_parts(void)
 	CHECK(quorum_vote(2, 2, 4) == RAFT_VOTE_LOST && quorum_vote(2, 1, 4) == RAFT_VOTE_PENDING &&
 		  quorum_vote(0, 0, 0) == RAFT_VOTE_LOST);
 
-	/* a window that moves along far beyond its array */
+	/* a window that moves far beyond its array */
 	trail_init(&trail, &arena.allocator);
 	for (uint64_t i = 1; i <= 100000; i++)
 	{
@@ -1076,7 +1077,7 @@ test_tail(void)
 	CHECK(raft_tail_start(raft, 100, 5) == 7 && raft_tail_start(raft, 2, 5) == 2);
 }
 
-/* a step that finds no memory has done nothing, and can be repeated */
+/* a step that runs out of memory has no effect, and can be repeated */
 static void
 test_memory(void)
 {
@@ -1115,7 +1116,7 @@ test_memory(void)
 	}
 }
 
-/* a node without a vote, event by event; the stories and the simulator tell the rest */
+/* a node without a vote, event by event; the stories and the simulator test the rest */
 static void
 test_recovery(void)
 {
@@ -1130,14 +1131,17 @@ test_recovery(void)
 	event.start.recovery = RAFT_RECOVERY_REASON_MAX + 1;
 	started(&event, FB_CORRUPTED);
 
-	/* told at the start: it recovers whatever the others say, and stores that it does */
+	/*
+	 * recovery from the start: the node recovers whatever the others answer, and stores that it
+	 * recovers
+	 */
 	event.start.recovery = RAFT_RECOVERY_TOLD;
 	raft = started(&event, FB_OK);
 	CHECK(update.participation == RAFT_RECOVERING &&
 		  update.hard_state.recovery == RAFT_RECOVERY_TOLD);
 	/*
-	 * a heartbeat of a leader that takes old confirmations for true is no contradiction, and
-	 * commits nothing
+	 * A heartbeat of a leader that still counts old confirmations is no contradiction, and commits
+	 * nothing.
 	 */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
 											  .from = 1,
@@ -1147,7 +1151,9 @@ test_recovery(void)
 				 FB_OK);
 	CHECK(update.commit_index == 0 && update.messages_count == 1 && update.messages[0].recovering &&
 		  update.messages[0].nonce == raft->nonce);
-	/* nor does one end the recovery that is not to this nonce, or before the entry is there */
+	/*
+	 * a heartbeat with another nonce, or before the node has the entry, does not end the recovery
+	 */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT,
 											  .from = 1,
 											  .to = 2,
@@ -1180,7 +1186,7 @@ test_recovery(void)
 	CHECK(update.role == RAFT_FOLLOWER);
 
 	/*
-	 * one that has a vote believes a late answer to its hello once, but no other, and no heartbeat
+	 * A node with a vote accepts a late answer to its hello once, but no other, and no heartbeat.
 	 */
 	event = start_event(2, 3);
 	raft = started(&event, FB_OK);
@@ -1209,7 +1215,7 @@ test_recovery(void)
 	CHECK(update.participation == RAFT_RECOVERING && update.persist_hard_state &&
 		  update.hard_state.recovery_witness == 1);
 
-	/* a leader counts on nobody who recovers */
+	/* a leader does not count a node that recovers */
 	raft = leader_of_three(2, 1000);
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
 											  .from = 2,

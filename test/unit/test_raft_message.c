@@ -1,4 +1,7 @@
-/* core/raft/raft_message.c: every message survives, nothing else is accepted */
+/*
+ * core/raft/raft_message.c: every message survives encoding and decoding, and all other bytes are
+ * refused
+ */
 #include "unit/check.h"
 
 #include "core/raft/raft.h"
@@ -24,7 +27,7 @@ same_message(const RaftMessage *a, const RaftMessage *b)
 	return same;
 }
 
-/* what decodes must encode to the same bytes: there is one encoding only */
+/* a decoded message must encode to the same bytes: there is only one encoding */
 static void
 check_canonical(FbBytes bytes)
 {
@@ -53,7 +56,7 @@ check_message(const RaftMessage *message)
 	CHECK_STATUS(raft_message_decode(&arena.allocator, bytes, &decoded, NULL), FB_OK);
 	CHECK(same_message(message, &decoded));
 
-	/* cut off anywhere */
+	/* truncated anywhere */
 	for (size_t size = 0; size < bytes.size; size++)
 	{
 		/* an exact copy, so that the sanitizer sees a read beyond the end */
@@ -100,7 +103,7 @@ decode_as(FbBytes bytes, uint8_t version, uint8_t needs, uint8_t type, uint16_t 
 							   decoded, NULL);
 }
 
-/* what this version does with messages of a newer and of an older one */
+/* messages of a newer and of an older version */
 static void
 check_versions(const RaftMessage *message)
 {
@@ -113,7 +116,7 @@ check_versions(const RaftMessage *message)
 	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 0, &decoded), FB_OK);
 	CHECK(decoded.version == own);
 
-	/* newer: what may be overlooked is overlooked, and the rest is as it was sent */
+	/* newer: unknown parts that may be ignored are ignored, and the rest is unchanged */
 	for (size_t more_bytes = 0; more_bytes < 20; more_bytes++)
 	{
 		CHECK_STATUS(decode_as(bytes, own + 1, own, type, 0, more_bytes, &decoded), FB_OK);
@@ -122,17 +125,17 @@ check_versions(const RaftMessage *message)
 	CHECK_STATUS(decode_as(bytes, 255, own, type, 0xFFC0, 9, &decoded), FB_OK);
 	CHECK(decoded.version == 255 && same_message(message, &decoded));
 
-	/* newer, and not to be overlooked: as good as lost, whatever the rest looks like */
+	/* newer, with a part that must not be ignored: dropped, whatever the rest is */
 	CHECK_STATUS(decode_as(bytes, own + 1, own + 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
 	CHECK_STATUS(decode_as(bytes, own + 1, own + 1, RAFT_MESSAGE_TYPE_MAX + 1, 0, 3, &decoded),
 				 FB_OTHER_VERSION);
 	CHECK_STATUS(decode_as(bytes, 255, 255, 0, 0xFFFF, 3, &decoded), FB_OTHER_VERSION);
 
-	/* older than what is still understood */
+	/* older than the oldest supported version */
 	CHECK_STATUS(decode_as(bytes, own - 1, own - 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
 	CHECK_STATUS(decode_as(bytes, 0, 0, type, 0, 0, &decoded), FB_OTHER_VERSION);
 
-	/* of this version nothing may be unknown, and no sender may claim what cannot be */
+	/* in a message of this version nothing may be unknown, and its versions must be consistent */
 	CHECK_STATUS(decode_as(bytes, own, own, type, 0x40, 0, &decoded), FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(decode_as(bytes, own, own, type, 0x8000, 0, &decoded), FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 1, &decoded), FB_MALFORMED_MESSAGE);
@@ -144,7 +147,7 @@ check_versions(const RaftMessage *message)
 	CHECK_STATUS(decode_as(bytes, own, own - 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
 }
 
-/* a kind of entry that a newer version brought: the append that has it needs that version */
+/* a kind of entry of a newer version: the append that has it requires that version */
 static void
 check_entry_kinds(const RaftMessage *append)
 {
@@ -269,7 +272,7 @@ main(void)
 	}
 	check_entry_kinds(&append);
 
-	/* the layout is a promise between versions */
+	/* versions rely on this layout */
 	CHECK_STATUS(raft_message_encode(&arena.allocator, &messages[2], &bytes, NULL), FB_OK);
 	CHECK_HEX(bytes, "520303030002"
 					 "0000000000000001"
@@ -330,7 +333,7 @@ main(void)
 	CHECK(changed.type == RAFT_SNAPSHOT);
 	changed.head = fb_bytes(entries, RAFT_HEAD_BYTES_MAX + 1);
 	check_refused(changed, FB_LIMIT_EXCEEDED);
-	/* a term that no store of signed numbers could keep */
+	/* a term that signed integers in the database cannot hold */
 	changed = messages[sizeof(messages) / sizeof(messages[0]) - 1];
 	changed.term++;
 	check_refused(changed, FB_MALFORMED_MESSAGE);

@@ -1,21 +1,33 @@
 /*
- * Stories: a small cluster, one command after the other, and the narration (core/raft/trace.c) that
+ * Stories: a small cluster, one command after the other, and the trace (core/raft/trace.c) that
  * each must give. The stories are test/unit/raft_*.txt: a command, "----", the expected lines, an
- * empty line. With --rewrite the files get the narration of now: commit only differences that you
+ * empty line. With --rewrite the files get the present trace: commit only differences that you
  * understand.
  *
- *   start A B C      nodes A, B, C with each other as voters          join A            a node that
- * knows of nobody timeout A        time passes until A's deadline, then it comes    advance MS time
- * passes deliver          all messages, in order, until there are none     drop              all
- * messages are lost cut A B, mend    no messages between A and B; all links whole     submit A
- * COUNT    COUNT entries crash A          A stops                                          restart
- * A         ... and starts from its disk compact A INDEX  A forgets entries up to INDEX configure A
- * V...  A is to make V... the voters transfer A B     A hands over to B fetched A         A has the
- * blocks it asked for transfer A B 1   A hands over to B and waits for no answer: it leaves greet
- * only hellos and their answers, until there are none lose A           A has stopped and lost
- * everything               backup A, restore A  a copy of A's disk; A gets it back recover A A is
- * told that it has lost promises             trust A          A is told to take part as it is state
- * one line per node Every node's disk is written at once, and what is committed is applied at once.
+ *   start A B C             nodes A, B, C with each other as voters
+ *   join A                  a node that knows no other node
+ *   timeout A               time passes until A's deadline, which fires
+ *   advance MS              time passes
+ *   deliver                 deliver all messages, in order, until there are none
+ *   drop                    lose all messages
+ *   greet                   deliver only hellos and their answers, until there are none
+ *   cut A B                 no messages between A and B
+ *   mend                    all links work
+ *   submit A COUNT          submit COUNT entries
+ *   crash A                 A stops
+ *   restart A               A starts from its disk
+ *   compact A INDEX         A drops entries up to INDEX
+ *   configure A V...        A is to make V... the voters
+ *   transfer A B            A hands the leadership over to B
+ *   transfer A B 1          the same, but A does not wait for an answer, because it leaves
+ *   fetched A               A has the blocks that it asked for
+ *   lose A                  A has stopped and lost everything
+ *   backup A, restore A     copy A's disk; give A the copy back
+ *   recover A               tell A that it has lost promises
+ *   trust A                 tell A to take part as it is
+ *   state                   one line per node
+ *
+ * Every node's disk is written at once, and committed entries are applied at once.
  */
 #include "unit/check.h"
 
@@ -418,7 +430,7 @@ story_run(const char *path, bool rewrite)
 		at += size + 1;
 		if (in_answer)
 		{
-			/* the old answer is skipped; the new one is already there */
+			/* skip the old answer; the new one is in the result already */
 			in_answer = size > 0;
 			if (!in_answer)
 				fb_buffer_append_text(&result, "\n");

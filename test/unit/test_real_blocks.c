@@ -1,7 +1,7 @@
 /*
  * The blocks of a real Fabric network through core/txn and core/rwset: structure, transaction ids,
  * proposal hashes, signatures, read-write sets byte by byte, MVCC against the state that our own
- * updates build up, validation codes and the chain of commit hashes.
+ * updates build, validation codes and the chain of commit hashes.
  */
 #include "core/proto/proto.h"
 #include "core/txn/txn.h"
@@ -9,7 +9,7 @@
 
 #define TXS_MAX 16
 
-/* ---- a state: what the updates of the blocks so far made of it ---- */
+/* ---- a state, built by the updates of the blocks so far ---- */
 
 typedef struct Row
 {
@@ -108,8 +108,8 @@ check_signatures(Ledger *ledger, FbAllocator *allocator, const TxView *view)
 }
 
 /*
- * an endorser transaction: every check passes, the read-write set survives, the id belongs to nonce
- * and creator
+ * An endorser transaction: every check passes, the read-write set survives a round trip, and the id
+ * belongs to nonce and creator.
  */
 static void
 check_transaction_of_block(Ledger *ledger, FbAllocator *allocator, FbBytes envelope, TxView *view)
@@ -140,8 +140,8 @@ check_transaction_of_block(Ledger *ledger, FbAllocator *allocator, FbBytes envel
 }
 
 /*
- * committed versions: from the ledger, or, for a block whose predecessors are not here, what the
- * first transaction that read the key saw (all of these blocks' first readers are valid)
+ * Committed versions: from the ledger, or, for a block whose predecessors are not here, the version
+ * that the first reader of the key saw (all first readers in these blocks are valid).
  */
 static void
 fill_committed(Ledger *ledger, MvccBlock *block, const MvccTransaction *transactions, size_t count,
@@ -212,10 +212,7 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 
 		if (number == 0)
 		{
-			/*
-			 * the genesis block was made by configtxgen, which leaves nonce and creator in place
-			 * but signs nothing
-			 */
+			/* configtxgen made the genesis block: it has nonce and creator, but no signature. */
 			Envelope view;
 
 			CHECK_STATUS(envelope_parse(allocator, envelope, &view, NULL), FB_OK);
@@ -247,7 +244,7 @@ check_block(Ledger *ledger, uint64_t number, const char *expected_codes)
 	{
 		const MvccConflict *conflict = &result.conflicts[i];
 
-		/* the losers of a hot key all read what a winner of this block changed */
+		/* all losers of a hot key read a key that a winner of this block changed */
 		CHECK(conflict->writer_tx_index >= 0 && codes[conflict->writer_tx_index] == 0);
 		CHECK(conflict->writer_tx_index < (int64_t) conflict->tx_index &&
 			  conflict->version_read.present);
@@ -282,11 +279,11 @@ main(void)
 	for (uint64_t number = 1; number <= 8; number++)
 		CHECK_TEST(check_block(ledger, number, "0"));
 	CHECK_TEST(check_block(ledger, 9, "0 0 0 0 0 0 0 0 0 0"));
-	/* approvals are hashes in the organisations' implicit collections */
+	/* approvals are hashes in the organizations' implicit collections */
 	CHECK(ledger->hashed_updates_count > 10 && ledger->history_count > 10 &&
 		  ledger->signatures_count > 20);
 
-	/* blocks in between are missing: the commit hash before them is not known */
+	/* blocks in between are missing, so the commit hash before these is unknown */
 	ledger->has_commit_hash = false;
 	CHECK_TEST(check_block(ledger, 13, "0"));
 	CHECK_TEST(check_block(ledger, 15, "0 0 11 11 0 11 11 11 11 11"));

@@ -36,7 +36,7 @@ find_row(FbBytes state_namespace, FbBytes key)
 	return NULL;
 }
 
-/* the read-write set of an endorser transaction; NULL of any other */
+/* the read-write set of an endorser transaction; NULL for any other one */
 static RwSet *
 transaction_rwset(FbBytes envelope_bytes)
 {
@@ -77,7 +77,7 @@ transaction_rwset(FbBytes envelope_bytes)
 				 FB_OK);
 	CHECK_STATUS(rwset_parse(&arena.allocator, proto_bytes(action->results), &rwset, &error),
 				 FB_OK);
-	/* what Fabric's simulator wrote, we write just so */
+	/* packing again gives the bytes of Fabric's simulator */
 	CHECK_STATUS(rwset_pack(&arena.allocator, rwset, &packed, &error), FB_OK);
 	CHECK(fb_bytes_equal(packed, proto_bytes(action->results)));
 	return rwset;

@@ -47,7 +47,7 @@ test_public(FbAllocator *allocator)
 	RwSet *set;
 	FbBytes parameter;
 
-	/* given in another order, and with values that are overwritten */
+	/* passed in another order, and with values that are overwritten */
 	CHECK(!rwset_builder_has_writes(builder));
 	CHECK_STATUS(rwset_builder_add_read(builder, B("basic"), B("k2"), at(5, 0), NULL), FB_OK);
 	CHECK(!rwset_builder_has_writes(builder));
@@ -100,7 +100,7 @@ test_public(FbAllocator *allocator)
 	CHECK_STATUS(rwset_metadata_validation_parameter(allocator, B("\xff"), &parameter, NULL),
 				 FB_MALFORMED_MESSAGE);
 
-	/* nothing at all; a namespace that was only read is no writer */
+	/* an empty set; a namespace that was only read is not a writer */
 	CHECK_STATUS(rwset_builder_finish(new_builder(allocator), &result, NULL), FB_OK);
 	CHECK(result.public_bytes.size == 0);
 	builder = new_builder(allocator);
@@ -158,8 +158,8 @@ test_private(FbAllocator *allocator)
 		  rwset_write_deletes(&set->writes[0]));
 
 	/*
-	 * a purge and metadata; two namespaces, two collections, in mixed order; collections that were
-	 * only read have no hash
+	 * A purge and metadata; two namespaces, two collections, in mixed order; collections that were
+	 * only read have no hash.
 	 */
 	builder = new_builder(allocator);
 	CHECK_STATUS(rwset_builder_add_hashed_read(builder, B("n2"), B("c9"), B("k"), absent, NULL),
@@ -193,7 +193,7 @@ test_private(FbAllocator *allocator)
 				 FB_OK);
 	CHECK(fb_bytes_equal(result.public_bytes, B("basic$$hcoll")));
 
-	/* the hash of nothing deletes too */
+	/* the hash of an empty value deletes too */
 	crypto_sha256(FB_BYTES_EMPTY, hash);
 	CHECK(rwset_hashed_write_deletes(&(RwSetWrite) {.value = fb_bytes(hash, 32)}));
 	crypto_sha256(B("x"), hash);
@@ -284,8 +284,8 @@ test_ranges(FbAllocator *allocator)
 	RwSetNamespace *ns;
 
 	/*
-	 * opened in this order; 2 repeats 0; 3 differs by not being exhausted; 4 stopped early; 5 had
-	 * no result and no end
+	 * Opened in this order; 2 repeats 0; 3 differs by not being exhausted; 4 stopped early; 5 had
+	 * no result and no end.
 	 */
 	for (int i = 0; i < 6; i++)
 		CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(starts[i]), B("p"),
@@ -324,7 +324,7 @@ test_ranges(FbAllocator *allocator)
 	CHECK_HEX(result.public_bytes, "121c0a016e121712150a01611201631801220b0a090a0162120408011002");
 }
 
-/* the same content in any order of calls gives the same bytes */
+/* calls in any order give the same bytes for the same content */
 static void
 test_order(FbAllocator *allocator)
 {
@@ -432,7 +432,7 @@ test_refusals(FbAllocator *allocator)
 	CHECK_STATUS(rwset_builder_add_read(builder, B("one too many"), B("k"), absent, &error),
 				 FB_LIMIT_EXCEEDED);
 
-	/* more than a message can have, of each kind; what is replaced does not count */
+	/* more than a message can have, of each kind; replaced entries do not count */
 	large = calloc(1, FB_MESSAGE_BYTES_MAX / 4);
 	quarter = fb_bytes(large, FB_MESSAGE_BYTES_MAX / 4);
 	memset(large, 'x', FB_MESSAGE_BYTES_MAX / 4);
@@ -551,7 +551,7 @@ test_updates(FbAllocator *allocator)
 	CHECK_HEX(fb_bytes(other, 32),
 			  "9378b19cfd1df9051292f09c8e6c2c743292ad7e568e65ab8e11302ec9820bdd");
 
-	/* values that make no message any more: 30 of 8 MB */
+	/* values that are too large for a message: 30 of 8 MB */
 	large.data = calloc(1, 8 * 1024 * 1024);
 	large.size = 8 * 1024 * 1024;
 	for (size_t i = 0; i < 30; i++)
@@ -564,8 +564,8 @@ test_updates(FbAllocator *allocator)
 	for (size_t i = 0; i < 30; i++)
 	{
 		/*
-		 * a namespace where it changes, the key, 4 + 1 bytes of tag and length before the value,
-		 * the version
+		 * A namespace where it changes, the key, 4 + 1 bytes of tag and length before the value,
+		 * the version.
 		 */
 		uint8_t version[RWSET_VERSION_BYTES_MAX];
 		size_t size = rwset_version_bytes(large_updates[i].version, version);
@@ -586,7 +586,7 @@ test_updates(FbAllocator *allocator)
 	CHECK(memcmp(hash, other, 32) == 0);
 	free((void *) large.data);
 
-	/* the digest covers every field, and where it ends */
+	/* the digest covers every field and its length */
 	state_digest_start(&digest);
 	state_digest_add(&digest, B("ns"), B("key"), B("value"), B(""), at(1, 2));
 	state_digest_finish(&digest, hash);
@@ -684,8 +684,8 @@ test_failures(void)
 	CHECK(failures > 500);
 
 	/*
-	 * every byte changed, every truncation: parse fails cleanly or gives something that can be
-	 * packed
+	 * Every byte changed, every truncation: parsing fails cleanly, or gives a set that can be
+	 * packed.
 	 */
 	for (size_t i = 0; i < reference.public_bytes.size; i++)
 	{

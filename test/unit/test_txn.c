@@ -54,7 +54,7 @@ v4_input(void)
 	};
 }
 
-/* a proposal as it was built, and as it is parsed from its bytes */
+/* a proposal as built, and as parsed from its bytes */
 static void
 check_same_proposal(const ProposalView *built, const ProposalView *parsed)
 {
@@ -129,7 +129,7 @@ test_proposal(FbAllocator *allocator)
 		  fb_bytes_equal(view.channel_id, B("mychannel")));
 	CHECK(view.transient_count == 0 && !view.timestamp.present);
 
-	/* the transient map changes what is signed, not what is endorsed */
+	/* the transient map changes the bytes that the client signs, not those that are endorsed */
 	input.transient = transient;
 	input.transient_count = 2;
 	input.timestamp = (TxTime) {true, 1700000000, 5};
@@ -150,7 +150,7 @@ test_proposal(FbAllocator *allocator)
 		  view.timestamp.nanoseconds == 5);
 	CHECK(memcmp(view.proposal_hash, proposal.proposal_hash, 32) == 0);
 
-	/* refused input */
+	/* invalid input */
 	CHECK_STATUS(proposal_pack_signed(allocator, &proposal, &signed_bytes, NULL), FB_OK);
 	CHECK_STATUS(proposal_parse_signed(allocator, signed_bytes, &view, &error),
 				 FB_INVALID_ARGUMENT);
@@ -192,7 +192,7 @@ test_proposal(FbAllocator *allocator)
 	}
 }
 
-/* what is as long as its limit passes, one byte or entry more does not */
+/* a field as long as its limit passes, one byte or entry more does not */
 static void
 test_proposal_limits(FbAllocator *allocator)
 {
@@ -328,7 +328,7 @@ make_proposal(FbAllocator *allocator, ProposalFault fault)
 	return pack(allocator, &proposal.base);
 }
 
-/* what no client of ours builds */
+/* proposals that our own client never builds */
 static void
 test_proposal_refused(FbAllocator *allocator)
 {
@@ -424,7 +424,7 @@ test_response(FbAllocator *allocator)
 		  response_parsed.response.status == 200);
 	CHECK(fb_bytes_equal(response_parsed.response.message, B("ok")) &&
 		  fb_bytes_equal(response_parsed.response.payload, B("p")));
-	/* the version is that of an endorsed response only */
+	/* only an endorsed response has the version */
 	response.payload = B("P");
 	CHECK_STATUS(response_pack(allocator, &response, &bytes, NULL), FB_OK);
 	CHECK_HEX(bytes, "0801"
@@ -442,7 +442,8 @@ test_response(FbAllocator *allocator)
 }
 
 /*
- * the numbers are those of peer/proposal_response.proto; what a response says of itself is not read
+ * Field numbers as in peer/proposal_response.proto; the statement of a response about its own
+ * interest is not read.
  */
 static void
 test_interest(FbAllocator *allocator)
@@ -629,11 +630,11 @@ static const struct
 	{EVENT_OF_ANOTHER, TX_INVALID_OTHER_REASON},
 	{NAMESPACE_TWICE, TX_ILLEGAL_WRITESET},
 	{NAMESPACE_TWICE_AND_NO_VERSION, TX_INVALID_CHAINCODE},
-	/* what Go's decoder takes: U+0000 in texts, and encodings that no encoder writes */
+	/* encodings that Go's decoder accepts: U+0000 in texts, and encodings that no encoder writes */
 	{NO_TX_ID, TX_BAD_PROPOSAL_TXID},
 	{ZERO_IN_TX_ID, TX_BAD_PROPOSAL_TXID},
 	{ZERO_IN_CHANNEL, TX_TARGET_CHAIN_NOT_FOUND},
-	{ZERO_IN_CHAINCODE, TX_INVALID_CHAINCODE}, /* the header names the one before the zero */
+	{ZERO_IN_CHAINCODE, TX_INVALID_CHAINCODE}, /* the header names the part before the zero */
 	{ZERO_IN_VERSION, TX_VALID},
 	{ZERO_IN_MESSAGE, TX_VALID},
 	{ZERO_IN_EVENT, TX_VALID},
@@ -715,10 +716,7 @@ text_of_size(FbAllocator *allocator, size_t size)
 	return fb_bytes(text, size);
 }
 
-/*
- * a policy of so many operators around each other, without principals, which its own depth makes
- * hard
- */
+/* A policy of this many nested operators, without principals; only its depth makes it costly. */
 static FbBytes
 nested_policy(FbAllocator *allocator, int gates)
 {
@@ -996,7 +994,7 @@ make_envelope(FbAllocator *allocator, Knob knob)
 	return pack(allocator, &envelope.base);
 }
 
-/* is the code because of bytes that are no such message? Then the reason says where */
+/* whether the code results from bytes that are not such a message; then the reason says where */
 static bool
 is_unreadable(Knob knob)
 {
@@ -1007,8 +1005,7 @@ is_unreadable(Knob knob)
 		   knob == RESULTS_BROKEN_INSIDE || knob == EVENT_BROKEN || knob == MANY_NAMESPACES;
 }
 
-/* what is refused before it is ordered: nothing but what a limit would decide afterwards */
-/* of an envelope that cannot be parsed nothing else is asked */
+/* the check of our limits before ordering, which applies only to an envelope that can be parsed */
 static FbStatus
 check_limits_of(FbAllocator *allocator, FbBytes bytes, FbError *error)
 {
@@ -1046,7 +1043,9 @@ test_limits(FbAllocator *allocator)
 	}
 }
 
-/* a policy of so many rules of one operator over so many principals, the first as often as needed
+/*
+ * a policy of this many rules of one operator over this many principals, with the first one
+ * repeated as needed
  */
 static FbBytes
 wide_policy(FbAllocator *allocator, size_t rules, size_t principals)
@@ -1080,7 +1079,7 @@ expect_limit(FbAllocator *allocator, const RwSet *rwset, size_t endorsements, co
 	CHECK_TEXT(error.detail, detail);
 }
 
-/* what one transaction may ask of every committer: each limit, and one more */
+/* the work that one transaction may cause for every committer: each limit, and one more */
 static void
 test_budget(FbAllocator *allocator)
 {
@@ -1115,7 +1114,7 @@ test_budget(FbAllocator *allocator)
 	one.ranges_count++;
 	expect_limit(allocator, &rwset, 1, "Range queries: 10001, more than 10000.");
 
-	/* results: 51^3 for each hash but the last; one hash stands for nearly all of its level */
+	/* results: 51^3 for each hash but the last; one hash represents nearly all of its level */
 	one.ranges_count = 5;
 	for (size_t i = 0; i < 5; i++)
 		ranges[i] = (RwSetRange) {.kind = RWSET_RANGE_MERKLE, .merkle = {50, 3, hashes, 3}};
@@ -1155,7 +1154,7 @@ test_budget(FbAllocator *allocator)
 				 "Written keys times endorsements: 2200000, more than 2000000.");
 }
 
-/* random blocks of few ids: whoever is valid and not the first of its id is a duplicate */
+/* random blocks of few ids: a valid transaction that is not the first of its id is a duplicate */
 static void
 test_duplicates(FbAllocator *allocator)
 {
@@ -1218,7 +1217,10 @@ test_checks(FbAllocator *allocator)
 		CHECK(code == knob_codes[i].code);
 	}
 
-	/* under which id the ledger knows one without any, and with one that is not its own */
+	/*
+	 * the id under which the ledger stores a transaction without one, and with one that is not its
+	 * own
+	 */
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, NO_TX_ID), B("mychannel"),
 								 &view, &code, NULL),
 				 FB_OK);
@@ -1230,13 +1232,13 @@ test_checks(FbAllocator *allocator)
 								 &view, &code, NULL),
 				 FB_OK);
 	CHECK(fb_bytes_equal(view.ledger_tx_id, view.tx_id) && !fb_bytes_equal(view.tx_id, B(V3_ID)));
-	/* what becomes a C string elsewhere does not hold U+0000 */
+	/* a field that becomes a C string elsewhere does not hold U+0000 */
 	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, ZERO_IN_TX_ID), &parts, NULL),
 				 FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, ZERO_IN_CHANNEL), &parts, NULL),
 				 FB_MALFORMED_MESSAGE);
 
-	/* what the view says of a good one */
+	/* the view of a valid transaction */
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, AS_IT_IS), B("mychannel"),
 								 &view, &code, NULL),
 				 FB_OK);
@@ -1268,7 +1270,7 @@ test_checks(FbAllocator *allocator)
 		CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, (Knob) i), &parts, NULL),
 					 FB_MALFORMED_MESSAGE);
 
-	/* only what is still valid counts, the first stays */
+	/* only transactions that are still valid count, the first stays */
 	CHECK_STATUS(check_mark_duplicates(allocator, ids, codes, 6, NULL), FB_OK);
 	CHECK(codes[0] == 0 && codes[1] == 10 && codes[2] == 9 && codes[3] == 0 && codes[4] == 0 &&
 		  codes[5] == 0);
@@ -1472,7 +1474,7 @@ test_compare(FbAllocator *allocator)
 		ResponseDifferenceKind kind;
 		const char *key;
 	} cases[] = {
-		/* a version that was read appears in the read and in the range */
+		/* a version that was read is in the read and in the range */
 		{1, 2, RESPONSE_DIFFERS_READ, "k"},		{2, 1, RESPONSE_DIFFERS_WRITE, "k"},
 		{3, 1, RESPONSE_DIFFERS_METADATA, "k"}, {4, 1, RESPONSE_DIFFERS_PRIVATE, ""},
 		{5, 1, RESPONSE_DIFFERS_RANGE, "a"},	{6, 1, RESPONSE_DIFFERS_WRITE, "extra"},
@@ -1539,8 +1541,8 @@ test_compare(FbAllocator *allocator)
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
 	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
 	/*
-	 * what only the first has; a metadata deletion; who is unreadable first is said once, the
-	 * others one by one
+	 * Elements that only the first has; a metadata deletion; if the first is unreadable there is
+	 * one line, the others are listed one by one.
 	 */
 	responses[0].payload =
 		make_payload(allocator, &proposal, results_hex(allocator, 6), "1.0", 200, FB_BYTES_EMPTY);
@@ -1571,7 +1573,7 @@ test_compare(FbAllocator *allocator)
 		CHECK(count == 2 && differences[0].response_index == 0 &&
 			  differences[1].response_index == 2);
 	}
-	/* the order of a set is no difference of its content */
+	/* the order of a set is no difference of content */
 	responses[0].payload = make_payload(allocator, &proposal,
 										"12150a016e12101a060a016b1a01761a060a016c1a0176"
 										"120d0a016f12081a060a016b1a0176",
@@ -1582,7 +1584,7 @@ test_compare(FbAllocator *allocator)
 										"1.0", 200, FB_BYTES_EMPTY);
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
 	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
-	/* long ranges are told apart by their hashes, many differences are cut off */
+	/* long ranges are compared by their hashes, and a long list of differences is cut */
 	responses[0].payload =
 		make_payload(allocator, &proposal, many_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
 	responses[1].payload =
@@ -1653,7 +1655,7 @@ test_messages(FbAllocator *allocator)
 	CHECK(view.args_count == 3 && fb_bytes_equal(view.args[0], B("TransferAsset")));
 	CHECK(signed_by(allocator, view.creator, &view.bytes, 1, view.signature));
 
-	/* the proposal of Fabric's gateway client, built again from its content */
+	/* the proposal of Fabric's gateway client, rebuilt from its content */
 	input.channel_id = view.channel_id;
 	input.chaincode_name = view.chaincode_name;
 	input.creator = view.creator;
@@ -1694,7 +1696,7 @@ test_messages(FbAllocator *allocator)
 	CHECK_STATUS(response_payload_build(allocator, &content, &bytes, NULL), FB_OK);
 	CHECK(fb_bytes_equal(bytes, tx.proposal_response_payload));
 
-	/* what the client submitted: the same payload, signed */
+	/* the envelope that the client submitted: the same payload, signed */
 	CHECK_STATUS(PROTO_UNPACK(gateway__submit_request, submit_bytes, allocator, &submit, NULL),
 				 FB_OK);
 	CHECK_STATUS(proto_pack(&submit->prepared_transaction->base, allocator, &bytes, NULL), FB_OK);
@@ -1841,7 +1843,10 @@ test_failures(void)
 			valid += code == TX_VALID;
 			fb_arena_reset(&arena);
 		}
-		/* what no structural check can see: the signatures, the endorsed content, the response */
+		/*
+		 * fields that no structural check covers: the signatures, the endorsed content, the
+		 * response
+		 */
 		CHECK(valid > 0 && valid < good.size * 8);
 		free(copy);
 		fb_arena_reset(&keep);
@@ -1849,8 +1854,7 @@ test_failures(void)
 }
 
 /*
- * an observer of a proposal has its id; with any other creator or nonce it is not the envelope's
- * own
+ * An observer of a proposal has its id; with another creator or nonce it is not the envelope's own.
  */
 static void
 test_envelope_tx_id(void)
@@ -1876,7 +1880,7 @@ test_envelope_tx_id(void)
 	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
 	view.tx_id = FB_BYTES_EMPTY;
 	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_INVALID_ARGUMENT);
-	/* another message may do without, but cannot have another's */
+	/* another message may have no id, but not the id of another one */
 	view.type = 0;
 	CHECK_STATUS(envelope_check_tx_id(&view, &error), FB_OK);
 	view.tx_id = B(V3_ID);

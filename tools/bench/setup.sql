@@ -1,4 +1,4 @@
--- what the scripts need at the node that they run on
+-- functions that the scripts need at their node
 CREATE SCHEMA IF NOT EXISTS bench;
 GRANT USAGE ON SCHEMA bench TO fabric_client;
 CREATE OR REPLACE FUNCTION bench.try_transfer(vehicle_id text, new_owner text, price text) RETURNS text

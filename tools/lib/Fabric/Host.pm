@@ -1,10 +1,10 @@
 package Fabric::Host;
 
-# Host: where PostgreSQL is on this machine, as whom its servers run, and running commands.
+# Host: PostgreSQL's programs on this machine, the user of its servers, and running commands.
 #
-# PostgreSQL refuses to run as root. Started by root, our tools run servers as the user postgres (or
-# FABRIC_SERVER_USER),
-# who cannot read root's home: what servers and tests need is copied into a directory of their own.
+# PostgreSQL refuses to run as root. Started by root, the tools run servers as the user postgres (or
+# FABRIC_SERVER_USER), who cannot read root's home: files for servers and tests are copied into a
+# directory of their own.
 
 use strict;
 use warnings;
@@ -56,14 +56,14 @@ sub pgxs_directory
 	return dirname(config_value('pgxs')) =~ s{/src/makefiles$}{}r;
 }
 
-# the user that servers run as, or undef when that is who we are
+# the user that servers run as, or undef when it is the current user
 sub server_user
 {
 	return undef if $> != 0;
 	return $ENV{FABRIC_SERVER_USER} || 'postgres';
 }
 
-# give up root's rights for good, in this process
+# give up root's rights permanently, in this process
 sub become_server_user
 {
 	my $user = server_user();
@@ -107,7 +107,7 @@ sub free_port
 	die "no free port between $port and " . ($port + 1000) . "\n";
 }
 
-# run a command; its output is shown only when it fails, and then we die with it
+# run a command; on failure print its output and die
 sub run
 {
 	my (@command) = @_;
@@ -120,7 +120,7 @@ sub run
 	return $output;
 }
 
-# run a command: (what it wrote to both its outputs, its wait status)
+# run a command; gives (its standard output and error, its wait status)
 sub capture
 {
 	my (@command) = @_;
@@ -136,7 +136,7 @@ sub start
 
 	if ($pid == 0)
 	{
-		# descriptors, not Perl's handles: under PostgreSQL::Test those are tied to its log
+		# descriptors, not Perl's handles, which PostgreSQL::Test ties to its log
 		POSIX::dup2(1, 2);
 		POSIX::dup2(POSIX::open('/dev/null', POSIX::O_RDONLY()), 0);
 		{ no warnings 'exec'; exec(@command); }
@@ -161,9 +161,9 @@ sub finish
 
 my $signal;
 
-# Run code that starts servers. A signal that asks us to end does not end us while a command runs,
-# or what it
-# started would be left behind: it is noted, and we die of it when the command has ended.
+# Run code that starts servers. A signal that would end this process while a command runs would
+# leave started servers behind: it is recorded, and this process dies of it after the command has
+# ended.
 sub hold_signals
 {
 	my ($code) = @_;

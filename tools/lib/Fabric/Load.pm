@@ -1,6 +1,6 @@
 package Fabric::Load;
 
-# Load: many sessions at once with pgbench, and what they measured.
+# Load: many concurrent sessions with pgbench, and their measurements.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use Time::HiRes  qw(sleep time);
 
 our @EXPORT_OK = qw(run_load percentile);
 
-# the value below which $percent of the sorted values lie
+# the percentile $percent of sorted values
 sub percentile
 {
 	my ($sorted, $percent) = @_;
@@ -23,19 +23,18 @@ sub percentile
 }
 
 # Run a pgbench script on a node. %options: sessions, seconds or transactions (per session), user,
-# variables => {name => value}; with seconds also
-# warm_up (seconds: for so long, and until every session has had an answer, nothing is measured) and
-# sample (called at the begin and at the end of what is measured).
-# Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench itself, per
-# transaction), first (ms: the longest first call of a session), samples
-# (what sample gave), errors (text), ok}.
+# variables => {name => value}; with seconds also warm_up (measuring begins after this many seconds,
+# and not before every session has had an answer) and sample (called at the beginning and at the end
+# of the measurement). Returns {count, seconds, tps, p50, p95, p99, max (ms), cpu_ms (of pgbench
+# itself, per transaction), first (ms: the longest first call of a session), samples (results of
+# sample), errors (text), ok}.
 sub run_load
 {
 	my ($node, $script, %options) = @_;
 	my $directory = tempdir(CLEANUP => 1);
 	my $sessions = $options{sessions};
 	my $warm_up = $options{warm_up} // 0;
-	# samples take time too, the more the busier the machine is
+	# samples take time too, more on a busy machine
 	my $spare = $options{sample} ? 4 : 0;
 	my @length =
 	  $options{seconds}
@@ -89,8 +88,8 @@ sub run_load
 	};
 }
 
-# pgbench's log: the sorted latencies (ms) of the calls that ended between begin and end (0: all),
-# how many there are in all, the longest first call
+# from pgbench's log: the sorted latencies (ms) of the calls that ended between begin and end (0:
+# all), the number of all calls, the longest first call
 sub read_log
 {
 	my ($prefix, $begin, $end) = @_;

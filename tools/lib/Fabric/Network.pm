@@ -1,23 +1,18 @@
 package Fabric::Network;
 
-# Network: several organisations' instances on this machine that form one Fabric network.
+# Network: the instances of several organizations on this machine that form one Fabric network.
 #
 # Every organization has one node or several, a certificate authority in the database of its first
-# node, and a TLS authority of
-# its own. Its nodes are peers; the first nodes of the first organizations are orderers too, unless
-# an organization of its own
-# (OrdererMSP) has the orderers, which then are no peers. A node is a login role of its own at all
-# other nodes, those of its
-# organization included: PostgreSQL shows and limits connections by role, and one node can be shut
-# out without the other.
-# What was decided is in DIRECTORY/network.json.
+# node, and a TLS authority of its own. Its nodes are peers; the first nodes of the first
+# organizations are orderers too, unless a separate organization (OrdererMSP) has the orderers,
+# which then are no peers. A node is a login role of its own at all other nodes, including those of
+# its organization: PostgreSQL shows and limits connections by role, and one node can be locked out
+# without the other. The file DIRECTORY/network.json records the network.
 #
 # A node's fields: name (org1, or org1peer1 and so on where organizations have several nodes, or
-# orderer1), org (org1, orderer),
-# msp_id, role, port, number (unique in the network; of an orderer its consenter number), orderer
-# and application (is it an
-# orderer, is it a peer of an application organization?), home (the name of the organization's first
-# node, whose directory and
+# orderer1), org (org1, orderer), msp_id, role, port, number (unique in the network; an orderer's is
+# its consenter number), orderer and application (whether the node is an orderer, and a peer of an
+# application organization), home (the name of the organization's first node, whose directory and
 # database have the authorities).
 
 use strict;
@@ -55,7 +50,7 @@ sub prepare_directory
 	}
 }
 
-# may we use this directory? It must be ours, and either empty or a network
+# refuse a directory that another user owns, or that is neither empty nor a network
 sub check_directory
 {
 	my ($directory) = @_;
@@ -80,7 +75,7 @@ sub check_directory
 	  if @entries && !-e "$directory/network.json";
 }
 
-# one program at a time makes, changes or removes the network: for the life of this process
+# one program at a time makes, changes or removes the network: a lock for the life of this process
 sub lock_directory
 {
 	my ($directory) = @_;
@@ -98,7 +93,7 @@ sub exists_in
 	return -e "$directory/network.json";
 }
 
-# What a node's name tells of it; undef for what is no name of a node
+# The fields that follow from a node's name; undef for an invalid name
 sub facts_of_name
 {
 	my ($name) = @_;
@@ -119,8 +114,7 @@ sub facts_of_name
 	};
 }
 
-# the names of a network's orderers and of its other nodes, in the order in which they get their
-# numbers
+# the names of a network's orderers and of its other nodes, in the order of their numbers
 sub names_of_nodes
 {
 	my ($orgs, $peers_per_org, $orderers, $orderer_org) = @_;
@@ -137,18 +131,17 @@ sub names_of_nodes
 	return (\@orderers, [ grep { !$is_orderer{$_} } map { @$_ } @peers ]);
 }
 
-# %options: orgs, peers_per_org (1), orderer_org (true: an organization of its own has the
-# orderers), orderers (how many), port (first
-# one to try), foreign_authorities (true: openssl makes the identities' certificates, not the
-# databases), facts (to be kept in
-# network.json); for tests also node_class, a subclass of Fabric::Node
+# %options: orgs, peers_per_org (1), orderer_org (true: a separate organization has the orderers),
+# orderers (how many), port (the first one to try), foreign_authorities (true: openssl makes the
+# identities' certificates, not the databases), facts (for network.json); for tests also node_class,
+# a subclass of Fabric::Node
 sub new
 {
 	my ($class, $directory, %options) = @_;
 	my $orgs = $options{orgs} // 3;
 	my $peers_per_org = $options{peers_per_org} // 1;
 	my $orderer_org = $options{orderer_org} ? 1 : 0;
-	# an odd number of orderers: an even one tolerates no more failures than one less
+	# an odd number of orderers: one more to an even number tolerates no further failure
 	my $orderers = $options{orderers} // ($orderer_org ? 3 : $orgs >= 5 ? 5 : $orgs >= 3 ? 3 : 1);
 	my $port = $options{port} // 5441;
 	my $number = 0;
@@ -178,7 +171,7 @@ sub new
 			orderer => $number <= @$orderer_names ? 1 : 0
 		  };
 	}
-	# in the order that people read: organization by organization, an orderer organization last
+	# in the order for output: organization by organization, an orderer organization last
 	my ($peers, $pure_orderers) = map {
 		my $application = $_;
 		[ grep { facts_of_name($_->{name})->{application} == $application } @nodes ]
@@ -208,8 +201,8 @@ sub order_of_name
 	return $org * 100 + ($peer // 0);
 }
 
-# Is this what save has written? Somebody else may have a file of this name, and what it names is
-# started, stopped and removed
+# Check that save has written this file: a foreign file of this name could name processes and
+# directories, and the tool would start, stop and remove them
 sub check_facts
 {
 	my ($facts) = @_;
@@ -320,9 +313,9 @@ sub home_of
 	return $home;
 }
 
-# ---- building, in the order in which it is called ----
+# ---- building, in the order of the calls ----
 
-# TLS authorities, TLS certificates and node keys of all organisations
+# TLS authorities, TLS certificates and node keys of all organizations
 sub create_keys
 {
 	my ($self) = @_;
@@ -353,7 +346,7 @@ sub create_instances
 	foreach my $node ($self->nodes)
 	{
 		$node->create_instance;
-		# the workers look for their database when the server starts, so it is made before they are
+		# the workers look for their database when the server starts, so create it first
 		$node->start('-c shared_preload_libraries=');
 		$node->query('CREATE DATABASE fabric', database => 'postgres');
 		$node->query('CREATE EXTENSION fabric CASCADE');
@@ -367,9 +360,9 @@ sub create_instances
 	}
 }
 
-# Each organisation's authority in the database of its first node, and with it the certificates of
-# its nodes and of an administrator at each. The keys of nodes
-# are made here and never enter a database; the administrator's goes into the keystore.
+# Create each organization's authority in the database of its first node, the certificates of its
+# nodes, and one of an administrator at each node. The nodes' keys are made here and never enter a
+# database; the administrators' keys are in the keystore.
 sub create_identities
 {
 	my ($self) = @_;
@@ -387,7 +380,7 @@ sub create_identities
 			  . "\n");
 		$node->reload;
 		$self->create_identity($node, "admin.$name", 'admin');
-		# the administrator signs what the superuser does, until he chooses another identity
+		# sessions of the superuser sign as the administrator, until they choose another identity
 		$node->query("SELECT fabric.grant_identity('admin.$name', current_user);\n"
 			  . "ALTER ROLE CURRENT_USER IN DATABASE fabric SET fabric.identity = 'admin.$name'");
 	}
@@ -407,8 +400,8 @@ sub create_organization_authority
 		$home->query("SELECT fabric.ca_create('$label', " . literal($home->{msp_id}) . ')') . "\n");
 }
 
-# register and enrol one identity at its organisation's authority; gives the certificate for the key
-# in $key_path
+# register and enroll one identity at its organization's authority; gives the certificate for the
+# key in $key_path
 sub enroll
 {
 	my ($self, $node, $label, $kind, $key_path) = @_;
@@ -433,7 +426,7 @@ sub create_identity
 	$node->query('SELECT fabric.add_identity('
 		  . join(', ', map { literal($_) } $label, $node->{msp_id}, $certificate, slurp($key))
 		  . ')');
-	# the keystore has it now
+	# now it is in the keystore
 	unlink $key;
 	return $label;
 }
@@ -472,7 +465,7 @@ sub profile
 	return { organisations => \@organisations, consenters => \@consenters, %changes };
 }
 
-# made by the first node, joined by all
+# the first node makes the channel, all join it
 sub create_channel
 {
 	my ($self, $channel, %changes) = @_;
@@ -530,15 +523,15 @@ sub deploy
 			"SELECT fabric.install_chaincode('\\x$package', allow_warnings => $warnings)");
 		my (undef, $error, $failed) = $node->try_query(
 			"SELECT fabric.approve_chaincode($definition, " . literal($package_id) . "$policy)");
-		# by another node of its organization, from which it has the approval already
+		# another node of the organization has approved, and has given this node the approval
 		die "$error\n" if $failed && ($node->is_home || $error !~ /has approved sequence/);
 	}
 	$first->query("SELECT fabric.commit_chaincode($definition$policy)");
 	return $package_id;
 }
 
-# What must be the same at every node: height, hash of the last block, its commit hash, digest of
-# the world state
+# The part of the ledger that must be the same at every node: height, hash of the last block, its
+# commit hash, digest of the world state
 sub fingerprint
 {
 	my ($self, $node, $channel) = @_;
@@ -552,7 +545,7 @@ FROM fabric.chain_info($name) c
 SQL
 }
 
-# the node that leads the channel's orderers, as the nodes themselves say; undef while there is none
+# the leader of the channel's orderers, according to the nodes; undef while there is none
 sub leader
 {
 	my ($self, $channel) = @_;
@@ -602,7 +595,7 @@ sub wait_for_height
 	}
 }
 
-# its size in words
+# the size of the network as text
 sub description
 {
 	my ($self) = @_;
@@ -618,7 +611,7 @@ sub description
 	return sprintf '%s and an orderer organisation with %d orderers', $words, scalar @orderers;
 }
 
-# All of the above, with its progress on the terminal. %options: those of new, and channel
+# Do all of the above, with progress on the terminal. %options: those of new, and channel
 sub up
 {
 	my ($class, $directory, %options) = @_;
@@ -652,7 +645,7 @@ sub up
 	return $network;
 }
 
-# ---- life ----
+# ---- life cycle ----
 
 sub start
 {
@@ -675,8 +668,8 @@ sub stop
 	$_->stop foreach $self->nodes;
 }
 
-# stop everything and remove what we have made. The directory too, where we may, and if nothing else
-# is in it
+# Stop everything and remove the files that this tool has made; the directory too, if the user may,
+# and if it has no other files
 sub remove
 {
 	my ($self) = @_;

@@ -4,7 +4,7 @@ package Fabric::Node;
 #
 #   DIRECTORY/NODE/data       the instance           DIRECTORY/NODE/log        its log
 #   DIRECTORY/NODE/keys       node.pem, node.key, tls.pem, tls.key, tlscas.pem, keystore/
-#   DIRECTORY/NODE/tlsca.*    the organisation's TLS authority (.pem, .key), at its first node
+#   DIRECTORY/NODE/tlsca.*    the organization's TLS authority (.pem, .key), at its first node
 #   DIRECTORY/.s.PGSQL.PORT   its unix socket
 
 use strict;
@@ -17,8 +17,8 @@ use POSIX        ();
 
 our @EXPORT_OK = qw(server_settings authentication_rules);
 
-# fields: those that Fabric::Network names, and directory (of the network), nodes_count (how many
-# nodes the network has)
+# fields: those that Fabric::Network lists, and directory (of the network), nodes_count (nodes of
+# the network)
 sub new
 {
 	my ($class, %fields) = @_;
@@ -33,7 +33,7 @@ sub path
 	return "$self->{directory}/$self->{name}" . (defined $file ? "/$file" : '');
 }
 
-# does it have its organization's authorities?
+# whether it has its organization's authorities
 sub is_home
 {
 	my ($self) = @_;
@@ -56,7 +56,7 @@ sub address
 	return "localhost:$self->{port}";
 }
 
-# how to reach it as its administrator; %change overrides (user => ..., password => ...)
+# the connection of its administrator; %change overrides (user => ..., password => ...)
 sub connection
 {
 	my ($self, %change) = @_;
@@ -109,9 +109,9 @@ ssl_ca_file = '$keys/tlscas.pem'
 CONF
 }
 
-# Who may connect, and how: other nodes by TLS certificate whose common name is their role;
-# applications by password over TLS;
-# the owner of the files (and root) as postgres or an application's role through the unix socket
+# pg_hba.conf: other nodes log in by a TLS certificate whose common name is their role; applications
+# by password over TLS; the owner of the files (and root) as postgres or an application's role
+# through the unix socket
 sub authentication_rules
 {
 	my ($database) = @_;
@@ -135,7 +135,7 @@ sub create_instance
 
 	run(bindir() . '/initdb', '--pgdata', $data, '--data-checksums', '--username', 'postgres',
 		'--auth-local', 'peer', '--auth-host', 'scram-sha-256',
-		# the collation C sorts alike on every node, whatever its system's locale data
+		# the collation C sorts equally on every node, whatever its system's locale data
 		'--encoding', 'UTF8', '--locale', 'C', '--no-instructions');
 	spew("$data/fabric.conf",
 		<<"CONF" . server_settings($self->{msp_id}, $self->{role}, 'fabric', $keys));
@@ -177,7 +177,7 @@ sub let_owner_be
 	$self->reload if $self->is_running;
 }
 
-# $server_options: for this time only
+# $server_options: for this start only
 sub start
 {
 	my ($self, $server_options) = @_;
@@ -210,8 +210,7 @@ sub reload
 	run(bindir() . '/pg_ctl', '--pgdata', $self->path('data'), '--silent', 'reload');
 }
 
-# the process id of the running instance, or undef: only if that process lives in this data
-# directory
+# the process id of the running instance, or undef: only if that process uses this data directory
 sub process_id
 {
 	my ($self) = @_;
@@ -229,7 +228,7 @@ sub is_running
 	return defined $self->process_id;
 }
 
-# every process of the instance at once, as when the machine loses power
+# kill every process of the instance at once, as when the machine loses power
 sub kill_hard
 {
 	my ($self) = @_;
@@ -252,28 +251,29 @@ sub kill_processes
 	my ($pid) = @_;
 	my @all;
 
-	# stopped first, so that it can start no child between our look and the kill
+	# the postmaster is stopped first, so that it can start no child between listing and killing
 	kill 'STOP', $pid;
 	@all = ($pid, children_of($pid));
 	kill 'KILL', @all;
 	return @all;
 }
 
-# a postmaster and its children, killed: until their shared memory is free for the next start
+# wait until a killed postmaster and its children have ended, and their shared memory is free for
+# the next start
 sub wait_until_gone
 {
 	my ($pid, @children) = @_;
 
 	for (my $i = 0 ; $i < 200 ; $i++)
 	{
-		# the postmaster must be gone, not only dead: until its parent (on some machines a slow
-		# init) has waited for it, its lock files are in force
+		# The postmaster must be reaped, not only dead: until its parent (on some machines a slow
+		# init) has waited for it, its lock files count
 		last unless kill(0, $pid) || grep { is_alive($_) } @children;
 		select(undef, undef, undef, 0.05);
 	}
 }
 
-# a process that runs; one that is dead and not yet waited for does not
+# whether a process runs; a zombie does not
 sub is_alive
 {
 	my ($pid) = @_;
@@ -298,8 +298,8 @@ sub children_of
 	return @children;
 }
 
-# CPU seconds (user and system) that the instance's living processes and those it has waited for
-# have used
+# CPU seconds (user and system) of the instance's living processes, and of those that it has waited
+# for
 sub cpu_seconds
 {
 	my ($self) = @_;
@@ -313,7 +313,7 @@ sub cpu_seconds
 		close $handle;
 		my @fields = split ' ', ($line =~ s/^.*\) //r);
 		$ticks += $fields[11] + $fields[12];
-		# the postmaster has waited for the sessions that ended
+		# the postmaster's own count includes the sessions that ended
 		$ticks += $fields[13] + $fields[14] if $each == $pid;
 	}
 	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());

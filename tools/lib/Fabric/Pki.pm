@@ -2,10 +2,9 @@ package Fabric::Pki;
 
 # Pki: keys, signing requests and certificates made with the openssl command.
 #
-# Networks use it for TLS, where every organisation has a TLS authority of its own, and for the keys
-# and requests that the
-# authorities in the database sign. Tests use it to make whole organisations from certificates of a
-# foreign maker.
+# Networks use it for TLS, where every organization has its own TLS authority, and for the keys and
+# requests that the authorities in the database sign. Tests use it to make whole organizations with
+# certificates of a foreign authority.
 
 use strict;
 use warnings;
@@ -37,7 +36,7 @@ sub create_request
 	return run('openssl', 'req', '-new', '-utf8', '-sha256', '-key', $key_path, '-subj', $subject);
 }
 
-# a self-signed authority: $path.pem and $path.key
+# make a self-signed authority: $path.pem and $path.key
 sub create_authority
 {
 	my ($path, $subject) = @_;
@@ -87,8 +86,8 @@ sub certify
 	return slurp("$directory/certificate.pem");
 }
 
-# The same for a time of our choice: seconds since 1970. "openssl x509" knows only days from now on,
-# "openssl ca" wants files of its own
+# The same for a chosen time: seconds since 1970. "openssl x509" accepts only a number of days from
+# now, "openssl ca" needs files of its own
 sub certify_between
 {
 	my ($authority, $request, $from, $until) = @_;
@@ -130,7 +129,7 @@ sub certificate_time
 	return strftime('%Y%m%d%H%M%SZ', gmtime $_[0]);
 }
 
-# a TLS certificate for both directions of node-to-node connections; the common name is the node's
+# a TLS certificate for both directions of connections between nodes; the common name is the node's
 # role at other nodes
 sub issue_tls
 {
@@ -166,10 +165,9 @@ sub empty_config
 	return "$config_directory/openssl.cnf";
 }
 
-# A whole organisation in $directory, as a foreign maker would make it: authority ca, identities
-# node (OU peer), admin and
-# user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate tls; each NAME.pem
-# and NAME.key.
+# A whole organization in $directory, as a foreign tool makes it: authority ca, identities node (OU
+# peer), admin and user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate
+# tls; each NAME.pem and NAME.key.
 sub create_test_organisation
 {
 	my ($directory, $msp_id, $node_role) = @_;

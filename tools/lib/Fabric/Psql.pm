@@ -1,7 +1,7 @@
 package Fabric::Psql;
 
-# Psql: SQL on one instance through psql. Statements go through standard input, so that no secret is
-# on a command line.
+# Psql: SQL on one instance through psql. Statements are sent through standard input, so that no
+# secret is on a command line.
 
 use strict;
 use warnings;
@@ -54,7 +54,7 @@ sub start_query
 		$ENV{PGPASSWORD} = $connection->{password} if defined $connection->{password};
 		$ENV{PGOPTIONS} = $connection->{options} if defined $connection->{options};
 		$ENV{PGCLIENTENCODING} = 'UTF8';
-		# descriptors, not Perl's handles: under PostgreSQL::Test those are tied to its log
+		# descriptors, not Perl's handles, which PostgreSQL::Test ties to its log
 		POSIX::dup2(fileno $session{input}, 0);
 		POSIX::dup2(fileno $session{output}, 1);
 		POSIX::dup2(fileno $session{errors}, 2);
@@ -66,7 +66,7 @@ sub start_query
 }
 
 # Wait for a session's end. Gives (output, error text, exit status); the output has one line per
-# row, fields separated by |
+# row, with fields separated by a vertical bar
 sub finish_query
 {
 	my ($session) = @_;
@@ -93,7 +93,7 @@ sub try_query
 	return finish_query(start_query($connection, $sql));
 }
 
-# the same, and die with the server's words when it fails
+# the same, but die with the server's error when it fails
 sub query
 {
 	my ($connection, $sql) = @_;

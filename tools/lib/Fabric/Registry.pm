@@ -1,7 +1,6 @@
 package Fabric::Registry;
 
-# Registry: the vehicle registry that demo and bench work with: its chaincode, its vehicles, its
-# application.
+# Registry: the vehicle registry of demo and bench: its chaincode, its vehicles, its application.
 
 use strict;
 use warnings;
@@ -30,7 +29,7 @@ sub read
 	}, $class;
 }
 
-# any two organisations of three; of fewer, all
+# any two organizations of three; of fewer, all
 sub policy
 {
 	my ($self, $network) = @_;
@@ -40,7 +39,7 @@ sub policy
 	  join(', ', map { "'$_->{msp_id}.peer'" } @homes);
 }
 
-# chaincode on all nodes, and an application with a role and an identity of its own at each
+# the chaincode on all nodes, and an application with a role and an identity of its own at each
 sub deploy
 {
 	my ($self, $network) = @_;
@@ -64,8 +63,8 @@ sub deploy
 	return $package_id;
 }
 
-# the vehicles of the CSV file, by concurrent sessions of the application at the first node; gives
-# what pgbench measured
+# register the vehicles of the CSV file, by concurrent sessions of the application at the first
+# node; gives pgbench's measurements
 sub register_all
 {
 	my ($self, $network) = @_;
@@ -94,7 +93,7 @@ SQL
 	return $result;
 }
 
-# for connections over TCP; made anew for each network
+# the password for connections over TCP; a new one for each network
 sub password
 {
 	open(my $handle, '<:raw', '/dev/urandom') or die "could not open /dev/urandom: $!\n";

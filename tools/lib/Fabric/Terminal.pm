@@ -1,7 +1,7 @@
 package Fabric::Terminal;
 
-# Terminal: words and figures for people: colours on a terminal only, and the time that long steps
-# take.
+# Terminal: text and numbers for the terminal: colors on a terminal only, and the time of long
+# steps.
 
 use strict;
 use warnings;
@@ -46,7 +46,7 @@ sub detail
 	print paint('2', "    $text"), "\n";
 }
 
-# do a step that takes a while: its name at once, its time when it is done
+# run a step that takes a while: print its name at once, its time at the end
 sub step
 {
 	my ($text, $code) = @_;
@@ -59,7 +59,7 @@ sub step
 	return wantarray ? @result : $result[0];
 }
 
-# a word of a command for people to copy into a shell
+# a word of a command that the user can copy into a shell
 sub shell_word
 {
 	my ($word) = @_;
