@@ -1,4 +1,6 @@
-/* allocation through an FbAllocator, and the malloc arena of programs without a server */
+/*
+ * allocator.c: allocation through an FbAllocator, and the malloc arena of programs without a server
+ */
 #include "core/base/base.h"
 
 #include <stdlib.h>

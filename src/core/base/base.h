@@ -3,12 +3,12 @@
  * assertions.
  *
  * Rules of core:
- *   - a function that can fail returns FbStatus and, where it has something to say, fills the
- * caller's FbError;
- *   - nothing in core prints, exits, jumps, reads a clock or keeps global state;
- *   - memory comes from an FbAllocator. An allocator is an *arena*: what it hands out lives until
- * its owner resets it, so core never frees piecemeal on its error paths. release() may be a no-op
- * and is only a hint for big buffers.
+ *   - A function that can fail returns FbStatus and, where there is more to tell, fills in the
+ *     caller's FbError.
+ *   - No function in core prints, exits, jumps, reads a clock or keeps global state.
+ *   - Memory comes from an FbAllocator. An allocator is an *arena*: an allocation lives until the
+ *     owner of the arena resets it, so core does not free single allocations on its error paths.
+ *     release() may do nothing; it is only a hint for big buffers.
  */
 #ifndef FABRIC_CORE_BASE_H
 #define FABRIC_CORE_BASE_H
@@ -35,10 +35,10 @@ typedef struct FbBytes
 extern FbBytes fb_bytes(const void *data, size_t size);
 extern FbBytes fb_bytes_of_text(const char *text); /* without the terminating zero */
 extern bool fb_bytes_equal(FbBytes a, FbBytes b);
-/* memcmp order, a shorter prefix first: the order of Go strings, and of bytea */
+/* memcmp order, and a prefix before the longer string: the order of Go strings, and of bytea */
 extern int fb_bytes_compare(FbBytes a, FbBytes b);
 
-/* ---- status: the one list of what can go wrong. SQLSTATE class LF, see docs/operations.md ---- */
+/* ---- status: the only list of kinds of failure. SQLSTATE class LF, see docs/operations.md ---- */
 
 #define FB_STATUS_LIST(X)                                                    \
 	X(FB_OK, "00000", "successful completion")                               \
@@ -111,8 +111,10 @@ extern const char *fb_status_sqlstate(FbStatus status); /* five characters */
 extern const char *fb_status_name(FbStatus status);		/* "FB_OK" */
 extern const char *fb_status_text(FbStatus status);		/* "successful completion" */
 
-/* ---- error: what the caller is told. message: lower case, no stop; detail and hint: full
- * sentences ---- */
+/*
+ * ---- error: a description for the caller. message: lower case, no period at the end; detail and
+ * hint: full sentences ----
+ */
 
 typedef struct FbError
 {
@@ -122,7 +124,9 @@ typedef struct FbError
 	char hint[FB_ERROR_HINT_BYTES];		/* may be empty */
 } FbError;
 
-/* fill *error (which may be NULL) and return status; long texts are cut at a character boundary */
+/*
+ * Fill in *error (which may be NULL) and return status. Long texts are cut at a character boundary.
+ */
 extern FbStatus fb_fail(FbError *error, FbStatus status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 extern void fb_error_detail(FbError *error, const char *format, ...)
@@ -132,16 +136,15 @@ extern void fb_error_hint(FbError *error, const char *format, ...)
 extern FbStatus fb_out_of_memory(FbError *error);
 
 /*
- * Print into a field of fixed size, which messages have; what does not fit is cut at a character
- * boundary. Whatever the arguments hold, the text is valid UTF-8 without control characters other
- * than tab and line feed: a question mark stands for each byte that is neither. So no message can
- * put bytes that are no text into a client's session, or escape sequences into the terminal of
- * whoever reads the log.
+ * Print into a field of fixed size; text that does not fit is cut at a character boundary. Whatever
+ * the arguments hold, the result is valid UTF-8 without control characters other than tab and line
+ * feed: a question mark replaces each other byte. So no message can bring bytes that are not text
+ * into a client's session, or escape sequences into the terminal of a person who reads the log.
  */
 extern void fb_print_cut(char *field, size_t field_bytes, const char *format, va_list arguments)
 	__attribute__((format(printf, 3, 0)));
 
-/* return early with the status of a failed call */
+/* return early with the status if the call fails */
 #define FB_TRY(call)                      \
 	do                                    \
 	{                                     \
@@ -172,8 +175,8 @@ extern char *fb_text_copy(FbAllocator *allocator,
 
 /*
  * A plain malloc arena for programs without a server: tests, simulator, fuzzers. fb_arena_reset
- * frees everything. fail_at: when > 0, the fail_at-th allocation and all later ones fail (tests
- * walk it upwards).
+ * frees everything. fail_at: when > 0, the fail_at-th allocation and all later allocations fail
+ * (tests increase it step by step).
  */
 typedef struct FbArena
 {
@@ -186,7 +189,10 @@ typedef struct FbArena
 extern void fb_arena_init(FbArena *arena);
 extern void fb_arena_reset(FbArena *arena);
 
-/* ---- buffer: a growing byte string. Errors are sticky: append freely, ask once at the end ---- */
+/*
+ * ---- buffer: a growing byte string. Errors are sticky: append without checks, check once at the
+ * end ----
+ */
 
 typedef struct FbBuffer
 {
@@ -194,7 +200,7 @@ typedef struct FbBuffer
 	uint8_t *data;
 	size_t size;
 	size_t capacity;
-	bool failed; /* out of memory happened; the content is incomplete */
+	bool failed; /* memory ran out; the content is incomplete */
 } FbBuffer;
 
 extern void fb_buffer_init(FbBuffer *buffer, FbAllocator *allocator);
@@ -215,19 +221,22 @@ extern bool fb_hex_decode(const char *hex, size_t hex_size,
 /* ---- UTF-8 ---- */
 extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms,
 											 up to U+10FFFF; U+0000 is valid */
-/* bytes of the character that the data begin with; 0: they do not begin with a whole valid one */
+/*
+ * Size in bytes of the character at the start of data; 0: data do not start with a whole valid
+ * character.
+ */
 extern size_t fb_utf8_character(const uint8_t *data, size_t size);
 /*
- * the length of the longest beginning of at most size_max bytes that does not end inside a
- * character; for "%.*s" in messages
+ * Size of the longest prefix of at most size_max bytes that does not end inside a character; for
+ * "%.*s" in messages.
  */
 extern int fb_utf8_cut(FbBytes bytes, int size_max);
 
 /*
- * Bytes as people read them, in messages: those of keys, names and values, which may hold anything.
- * Text stays text; U+0000, which separates the parts of composite keys, becomes U+2400; other
- * control characters, and those that change the direction of text, become \u and four hex digits.
- * What is no UTF-8 becomes \x and hex digits. Longer ones are cut at a character boundary and end
+ * Readable form of bytes for messages: of keys, names and values, which may hold any bytes. Text
+ * stays text. U+0000, which separates the parts of composite keys, becomes U+2400. Other control
+ * characters, and those that change the direction of text, become \u and four hex digits. Bytes
+ * that are not UTF-8 become \x and hex digits. Longer input is cut at a character boundary and ends
  * with "...". Use it as the argument of a %s: FB_DISPLAY(key). The text lives until the end of the
  * enclosing block.
  */
@@ -240,8 +249,10 @@ typedef struct FbDisplay
 #define FB_DISPLAY(bytes) fb_display(&(FbDisplay) {{0}}, (bytes))
 extern const char *fb_display(FbDisplay *display, FbBytes bytes);
 
-/* ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never
- * for secrets ---- */
+/*
+ * ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never
+ * for secrets ----
+ */
 typedef struct FbRand
 {
 	uint64_t state[4];
@@ -251,12 +262,14 @@ extern void fb_rand_seed(FbRand *rand, uint64_t seed);
 extern uint64_t fb_rand_next(FbRand *rand);
 extern uint64_t fb_rand_below(FbRand *rand, uint64_t limit); /* uniform in [0, limit); limit > 0 */
 
-/* ---- work.c: how often this process did what costs most. No result depends on these counts ----
+/*
+ * ---- work.c: counts of the most expensive steps of this process. No result depends on these
+ * counts ----
  */
 
 /*
- * name, what was done, to what. A decode is one walk over the bytes of an outermost message of that
- * type, whether it is unpacked or only checked and read in place.
+ * Name, action, object. A decode is one walk over the bytes of an outermost message of that type,
+ * whether it is unpacked or only checked and read in place.
  */
 #define FB_WORK_LIST(X)                                                    \
 	X(FB_WORK_DECODE_ENVELOPE, "decode", "common.Envelope")                \
@@ -288,16 +301,18 @@ typedef enum FbWork
 } FbWork;
 
 extern void fb_work_add(FbWork work);
-/* since the start of the process; grows only */
+/* count since the start of the process; never decreases */
 extern uint64_t fb_work_done(FbWork work);
 extern const char *fb_work_action(FbWork work);
 extern const char *fb_work_object(FbWork work);
 
-/* ---- assertions: for our invariants, never for input; on in release builds. The hook may be
- * replaced once, by the server ---- */
+/*
+ * ---- assertions: for invariants of the code, never for input; active in release builds. The
+ * server replaces the hook once ----
+ */
 typedef void (*FbAssertHook)(const char *condition, const char *file, int line);
-extern FbAssertHook
-	fb_assert_hook; /* the default prints and aborts; the server's ends the process with FATAL */
+extern FbAssertHook fb_assert_hook; /* the default prints and aborts; the server's hook ends the
+									   process with FATAL */
 #define FB_ASSERT(condition) \
 	((condition) ? (void) 0 : fb_assert_failed(#condition, __FILE__, __LINE__))
 extern void fb_assert_failed(const char *condition, const char *file, int line)

@@ -10,7 +10,7 @@ fb_buffer_init(FbBuffer *buffer, FbAllocator *allocator)
 	buffer->allocator = allocator;
 }
 
-/* make space for size more bytes; false (and sticky) when there is no memory */
+/* reserve space for size more bytes; false (and sticky) when there is no memory */
 static bool
 buffer_reserve(FbBuffer *buffer, size_t size)
 {

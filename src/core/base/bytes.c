@@ -1,4 +1,4 @@
-/* bytes.c: byte strings, and hex */
+/* bytes.c: byte strings and hex */
 #include "core/base/base.h"
 
 FbBytes

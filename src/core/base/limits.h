@@ -1,13 +1,13 @@
 /*
- * Every limit of the project, with its reason. Sizes in bytes unless the name says otherwise.
+ * Every limit of the project, with its reason. Sizes are in bytes unless the name says otherwise.
  */
 #ifndef FABRIC_CORE_LIMITS_H
 #define FABRIC_CORE_LIMITS_H
 
 /*
- * Texts of an error: of fixed size, so that reporting an error cannot fail for lack of memory. A
- * message names at most three things of FB_DISPLAY_BYTES each; a detail may list some. An FbError
- * lives on the stack of whoever calls core, and nothing is written to it before a failure.
+ * Texts of an error have a fixed size, so that reporting an error cannot fail for lack of memory. A
+ * message names at most three objects of FB_DISPLAY_BYTES each; a detail may list several. An
+ * FbError is on the stack of the function that calls core, and is not written before a failure.
  */
 #define FB_ERROR_MESSAGE_BYTES 1024
 #define FB_ERROR_DETAIL_BYTES 2048
@@ -20,10 +20,7 @@
  * FB_POLICY_DEPTH_MAX
  */
 #define FB_MESSAGE_DEPTH_MAX 100
-/*
- * fields in one message, all levels: bounds the memory that a small hostile message can make us
- * allocate
- */
+/* fields in one message, at all levels: bounds the memory that a small hostile message can claim */
 #define FB_MESSAGE_FIELDS_MAX 4000000
 /*
  * messages within messages within opaque bytes, when decoded to JSON: a configuration block uses
@@ -31,36 +28,36 @@
  */
 #define FB_JSON_DEPTH_MAX 200
 /*
- * memory of an unpacked message, estimated before anything is allocated: the largest message and
- * its structures. When a message is decoded to JSON, of all messages that are unpacked on top of
- * each other
+ * Memory of an unpacked message, estimated before anything is allocated: enough for the largest
+ * message and its structures. When a message is decoded to JSON, it bounds the memory of all
+ * messages that are unpacked at the same time.
  */
 #define FB_MESSAGE_MEMORY_BYTES_MAX (512 * 1024 * 1024)
-/* the JSON of a message: below what a text or jsonb value can hold, far above what anybody reads */
+/* JSON of a message: below the limit of a text or jsonb value, and far above what a person reads */
 #define FB_JSON_TEXT_BYTES_MAX (512 * 1024 * 1024)
 
 /* channel and configuration names: common/configtx/validator.go */
 #define FB_CHANNEL_ID_BYTES_MAX 249
 #define FB_CONFIG_ID_BYTES_MAX 249
-/* our own names are database identifiers elsewhere; Fabric has no limit on these */
+/* limits of this project: Fabric has none, and real names are far shorter */
 #define FB_CHAINCODE_NAME_BYTES_MAX 255
 #define FB_CHAINCODE_VERSION_BYTES_MAX 255
 #define FB_MSP_ID_BYTES_MAX 255
-/* of a private data collection; an organisation's own has a prefix of 14 bytes before its MSP id */
+/* of a private data collection; an organization's own has a prefix of 14 bytes before its MSP id */
 #define FB_COLLECTION_NAME_BYTES_MAX (14 + FB_MSP_ID_BYTES_MAX)
 
 /*
- * a serialized identity: a PEM certificate is about 1 kB; leaves space for RSA issuers and many
+ * a serialized identity: a PEM certificate is about 1 kB; this allows for RSA issuers and many
  * attributes
  */
 #define FB_IDENTITY_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_BYTES_MAX (64 * 1024)
 #define FB_CERTIFICATE_CHAIN_LENGTH_MAX 10
-/* a revocation list travels in every channel configuration; an entry has about 40 bytes */
+/* a revocation list is part of every channel configuration; an entry has about 40 bytes */
 #define FB_CRL_BYTES_MAX (4 * 1024 * 1024)
 /*
- * signature checks while looking for certificate chains: crypto/x509/verify.go
- * maxChainSignatureChecks
+ * signature checks in the search for certificate chains: maxChainSignatureChecks of
+ * crypto/x509/verify.go
  */
 #define FB_CHAIN_SIGNATURE_CHECKS_MAX 100
 /*
@@ -74,16 +71,16 @@
 #define FB_NONCE_BYTES 24
 
 /*
- * certificate authorities: attributes travel in every transaction of their owner; a secret is read
- * by people; hosts of one server
+ * certificate authorities: attributes are part of every transaction of their owner; a secret is
+ * short enough to be read by a person; hosts of one server
  */
 #define FB_CA_ATTRIBUTES_BYTES_MAX (16 * 1024)
 #define FB_CA_SECRET_BYTES_MAX 1024
 #define FB_CA_HOSTS_MAX 64
 
 /*
- * policies: a rule tree is evaluated recursively. An operator is two levels of message, and a
- * policy sits up to five messages deep
+ * policies: a rule tree is evaluated recursively. An operator takes two levels of message, and a
+ * policy is up to five messages deep.
  */
 #define FB_POLICY_TEXT_BYTES_MAX (64 * 1024)
 #define FB_POLICY_DEPTH_MAX 24
@@ -92,8 +89,8 @@
 #define FB_POLICY_SIGNATURES_MAX 1024
 
 /*
- * parts of one combined principal, at all levels: who is compared with one is compared with all of
- * them, for every signature
+ * parts of one combined principal, at all levels: an identity that is compared with the principal
+ * is compared with all its parts, for every signature
  */
 #define FB_PRINCIPAL_PARTS_MAX 16
 
@@ -110,32 +107,31 @@
 #define FB_NAMESPACES_MAX 1024
 
 /*
- * What one transaction may ask of every committer, as far as it is not bounded by its bytes: more
- * is not ordered (core/txn/limits.c). Orders of magnitude above what applications do; the time that
- * is left for the worst that is admitted is in docs/performance.md.
+ * Limits on the work that one transaction may cause at every committer, where its size does not
+ * bound that work. Transactions above these limits are not ordered (core/txn/limits.c). The limits
+ * are orders of magnitude above the use of applications; docs/performance.md has the time that the
+ * worst admitted transaction takes.
  *
  * Endorsements: one per organization, of at most FB_POLICY_ENDORSERS_MAX that a gateway asks. Each
- * is a signature and perhaps a certificate chain to verify, and a signer to compare with every
+ * is a signature and possibly a certificate chain to verify, and a signer to compare with every
  * principal.
  */
 #define FB_ADMITTED_ENDORSEMENTS_MAX 128
-/* chaincodes that call each other; each needs a definition. Collections of all of them */
+/* chaincodes that call each other, each of which needs a definition; collections of all of them */
 #define FB_ADMITTED_NAMESPACES_MAX 64
 #define FB_ADMITTED_COLLECTIONS_MAX 256
 /*
- * range queries, each of which is run again; their results count as FB_RWSET_ENTRIES_MAX allows for
- * a simulation
+ * range queries, each of which is run again; their results are bounded by FB_RWSET_ENTRIES_MAX, as
+ * for a simulation
  */
 #define FB_ADMITTED_RANGES_MAX 10000
 /*
- * the endorsement policy of a key: it is evaluated with every write of the key, by whoever. One
- * member of each organization is a principal and a rule
+ * the endorsement policy of a key: it is evaluated at every later write of the key, by any client.
+ * One member of each organization takes one principal and one rule.
  */
 #define FB_ADMITTED_KEY_POLICY_RULES_MAX 256
 #define FB_ADMITTED_KEY_POLICY_PRINCIPALS_MAX 128
-/*
- * each key that is written may have a policy of its own, and each endorsement is compared with it
- */
+/* each written key may have its own policy, and each endorsement is compared with it */
 #define FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX 2000000
 
 /*
@@ -148,12 +144,12 @@
  * index, which holds 2704 bytes
  */
 #define FB_STATE_KEY_BYTES_MAX 1536
-/* differences between endorsements that are listed: a message for people */
+/* differences between endorsements that are listed: the message is for a person */
 #define FB_RESPONSE_DIFFERENCES_MAX 100
 
 /*
- * chaincode packages: a source is read by people, an archive may hold other files that are skipped
- * but decompressed
+ * chaincode packages: a source is short enough to be read by a person; an archive may hold other
+ * files, which are skipped but decompressed
  */
 #define FB_PACKAGE_SOURCE_BYTES_MAX (16 * 1024 * 1024)
 #define FB_PACKAGE_METADATA_BYTES_MAX (64 * 1024)
@@ -163,10 +159,10 @@
 #define FB_PACKAGE_FUNCTIONS_MAX 10000
 #define FB_EVENT_NAME_BYTES_MAX 1024
 
-/* a block: Fabric's absolute maximum is set per channel; this is ours above it */
+/* transactions of a block: bounds a channel's max_message_count, which Fabric does not limit */
 #define FB_BLOCK_TRANSACTIONS_MAX 100000
 /*
- * transactions of one batch: with their framing and the block around them they must still be one
+ * transactions of one batch: with their framing and the rest of the block they must fit into one
  * message
  */
 #define FB_BATCH_BYTES_MAX (96 * 1024 * 1024)
@@ -182,14 +178,14 @@
 #define FB_RAFT_ENTRIES_PER_MESSAGE_MAX 64
 #define FB_RAFT_BYTES_PER_MESSAGE_MAX (4 * 1024 * 1024)
 /*
- * entries that one node keeps in its log: 16 bytes each in memory; a host that never compacts is
- * stopped here
+ * entries that one node keeps in its log: each takes 16 bytes of memory; a host that never compacts
+ * is stopped here
  */
 #define FB_RAFT_TRAIL_ENTRIES_MAX (4 * 1024 * 1024)
 /*
- * Entries that a follower stores beyond what is committed. A leader that follows the rules has a
- * handful of batches on their way; one that does not fills the disks of the others with no more
- * than this, and the next leader's entries take their place.
+ * Entries that a follower stores beyond the committed ones. A leader that follows the rules has few
+ * batches in flight. A leader that does not can fill the disks of the others only up to this limit,
+ * and the entries of the next leader replace its entries.
  */
 #define FB_RAFT_UNCOMMITTED_ENTRIES_MAX (64 * 1024)
 #define FB_RAFT_UNCOMMITTED_BYTES_MAX (UINT64_C(1024) * 1024 * 1024)

@@ -1,4 +1,4 @@
-/* xoshiro256** by Blackman and Vigna, seeded by splitmix64: repeatable, fast, not secret */
+/* rand.c: xoshiro256** by Blackman and Vigna, seeded by splitmix64: repeatable, fast, not secret */
 #include "core/base/base.h"
 
 static uint64_t

@@ -1,4 +1,6 @@
-/* status codes and their texts, from the one list in base.h, and the filling of errors */
+/*
+ * status.c: status codes and their texts, from the one list in base.h, and how errors are filled in
+ */
 #include "core/base/base.h"
 
 #include <stdio.h>
@@ -74,7 +76,9 @@ fb_print_cut(char *field, size_t field_bytes, const char *format, va_list argume
 		size_t end = field_bytes - 1;
 		size_t start = end;
 
-		/* back to the first byte of the last character; keep it only if whole */
+		/*
+		 * go back to the first byte of the last character; keep the character only if it is whole
+		 */
 		while (start > 0 && ((unsigned char) field[start - 1] & 0xC0) == 0x80)
 			start--;
 		if (start > 0 && ((unsigned char) field[start - 1] & 0xC0) == 0xC0)
@@ -150,5 +154,5 @@ void
 fb_assert_failed(const char *condition, const char *file, int line)
 {
 	fb_assert_hook(condition, file, line);
-	abort(); /* only if the hook came back */
+	abort(); /* reached only if the hook returns */
 }

@@ -1,9 +1,9 @@
-/* text.c: UTF-8, and bytes of any kind as text for people */
+/* text.c: UTF-8, and a readable form of arbitrary bytes */
 #include "core/base/base.h"
 
 #include <stdio.h>
 
-/* the longest form that one character of the input takes: \uXXXX */
+/* size of the longest form of one input character: \uXXXX */
 #define DISPLAY_CHARACTER_BYTES_MAX 6
 
 size_t
@@ -72,7 +72,7 @@ fb_utf8_cut(FbBytes bytes, int size_max)
 
 /* ---- display ---- */
 
-/* of a character of one to three bytes */
+/* code point of a valid character of one to three bytes */
 static unsigned
 code_point(const uint8_t *data, size_t size)
 {
@@ -84,8 +84,8 @@ code_point(const uint8_t *data, size_t size)
 }
 
 /*
- * control characters, line and paragraph separators, marks of direction, the byte order mark: what
- * makes text look like another text
+ * control characters, line and paragraph separators, marks of direction, the byte order mark: with
+ * these, text can look like another text
  */
 static bool
 is_misleading(unsigned code)
@@ -95,7 +95,7 @@ is_misleading(unsigned code)
 		   (code >= 0x2060 && code <= 0x2069) || code == 0xFEFF;
 }
 
-/* false: no UTF-8, as far as it is shown */
+/* false: the shown part is not UTF-8 */
 static bool
 display_text(FbDisplay *display, FbBytes bytes)
 {

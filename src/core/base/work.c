@@ -1,7 +1,7 @@
 /*
- * work: counts of the costly steps, so that an operator sees what a node spends its time with, and
- * a test that a transaction does not cost more than it did. Core is single-threaded (base.h), so
- * the counts are plain numbers of this process; the server adds them up for all processes.
+ * work.c: counts of the expensive steps. An operator sees from them where a node spends its time,
+ * and a test sees whether a transaction costs more than before. Core is single-threaded (base.h),
+ * so the counts are plain numbers of this process; the server sums them over all processes.
  */
 #include "core/base/base.h"
 

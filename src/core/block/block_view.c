@@ -1,13 +1,11 @@
 /*
- * A received block as views into its bytes: a block can have megabytes, and its transactions are
- * looked at one by one. The decoder has checked the bytes before they are read here.
+ * block_view.c: a received block as views into its bytes, without copies: a block can have
+ * megabytes, and its transactions are read one by one. The decoder has checked the bytes before
+ * they are read here.
  */
 #include "core/block/block.h"
 
-/*
- * of the fields of a message, the content of the last one with this number; empty when there is
- * none
- */
+/* the content of the last field of a message that has this number; empty when there is none */
 static FbBytes
 last_field(FbBytes message, uint32_t number)
 {
@@ -156,8 +154,8 @@ block_parse_envelope(FbBytes envelope, FbBytes *payload, FbBytes *signature, FbE
 }
 
 /*
- * The payload is a transaction's: it is read as check_envelope reads it, whatever its encoding. Of
- * a header that is sent in parts the last channel header counts.
+ * The payload is read as check_envelope reads that of a transaction, whatever its encoding. If the
+ * header is sent in parts, the last channel header counts.
  */
 bool
 block_is_config_envelope(FbBytes envelope)

@@ -1,6 +1,6 @@
 /*
- * blocks and batches as bytes; the next block is a pure function of the block before and of the
- * batch
+ * build.c: blocks and batches as bytes. The next block is a pure function of the previous block and
+ * the batch.
  */
 #include "core/block/block.h"
 

@@ -1,4 +1,4 @@
-/* where one batch ends and the next begins: Fabric's rules, as counts */
+/* cutter.c: where one batch ends and the next begins: Fabric's rules, applied to counts */
 #include "core/block/block.h"
 
 void
@@ -35,7 +35,7 @@ cut_pending(Cutter *cutter, CutterDecision *decision)
 	cutter->pending_bytes = 0;
 }
 
-/* the timer runs exactly while something is pending */
+/* the timer runs if and only if messages are pending */
 static void
 decide_timer(Cutter *cutter, CutterDecision *decision)
 {

@@ -1,4 +1,4 @@
-/* headers: their bytes and hashes, and what makes a chain of them */
+/* header.c: the bytes and hashes of headers, and the links of the chain */
 #include "core/block/block.h"
 
 #define DER_INTEGER 0x02
@@ -10,7 +10,10 @@
 /* an INTEGER of 64 bits: head, a zero for the sign, 8 bytes */
 #define DER_NUMBER_BYTES_MAX 11
 
-/* the pieces of a header's DER form, in order; hashing needs no copy of the two hashes */
+/*
+ * the parts of a header's DER form, in order; they refer to the two hashes, so that hashing needs
+ * no copy
+ */
 typedef struct HeaderParts
 {
 	uint8_t start[DER_HEAD_BYTES_MAX + DER_NUMBER_BYTES_MAX + DER_HEAD_BYTES_MAX];
@@ -38,7 +41,10 @@ write_head(uint8_t tag, size_t size, uint8_t *out)
 	return used;
 }
 
-/* a non-negative INTEGER, minimal; a leading zero where the first bit would make it negative */
+/*
+ * a non-negative INTEGER in its shortest form; with a leading zero if the first bit would make it
+ * negative
+ */
 static size_t
 write_number(uint64_t number, uint8_t *out)
 {
@@ -212,7 +218,7 @@ block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error)
 	{
 		FbStatus status = check_envelope_form(data[i], i, error);
 
-		/* whether it is a configuration is asked last: few are */
+		/* check last whether it is a configuration, because few are */
 		if (status != FB_OK)
 			return block_has_config(data, data_count) ? FB_OK : status;
 	}

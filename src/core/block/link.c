@@ -1,24 +1,24 @@
 /*
  * link.c: the chain in the log of a consenter.
  *
- * Problem. A Raft log orders batches; which block a batch becomes follows only from all batches
- * before it. Two nodes whose logs or ledgers differ make different blocks from
- * the same entries, and nothing in any entry tells them.
+ * The problem. A Raft log orders batches; the block that is made from a batch depends on all
+ * batches before it. Two nodes whose logs or ledgers differ make different blocks from the same
+ * entries, and nothing in an entry shows that.
  *
- * Rule. The payload of a batch begins with the number of the block that it makes and with the hash
- * of the block before. Both are a pure function of the log before it: the hash of a
- * header covers number, previous hash and data hash, and no metadata, so a leader links batches
- * that are not committed yet, and a new leader continues where its log ends. A batch of which no
- * block can be made carries a link, too, but does not move the head. No-ops and configurations have
- * none, and move nothing.
+ * The rule. The payload of a batch begins with the number of the block that is made from it and
+ * with the hash of the previous block. Both are a pure function of the log before the batch: the
+ * hash of a header covers number, previous hash and data hash, and no metadata, so a leader links
+ * batches that are not committed yet, and a new leader continues at the end of its log. A batch
+ * from which no block can be made has a link too, but does not move the head. No-ops and
+ * configurations have no link and do not move the head.
  *
- * Who checks. A follower before it stores an entry (the head of its log must be what the link
- * says), and whoever makes the block (the last block must be). So a log whose entries were stored
- * by these rules is a chain from its start on; only a log and a ledger can still differ, and they
- * are compared at every block.
+ * A follower checks the link before it stores an entry (against the head of its log), and a node
+ * checks it when it makes the block (against the last block). So a log whose entries were stored by
+ * these rules is a chain from its start. Only a log and a ledger can still differ, and they are
+ * compared at every block.
  *
  * Rejected: a hash over the payloads of all entries. It would find a difference too, but would not
- * say which block differs, and could not be compared with a ledger.
+ * identify the block that differs, and could not be compared with a ledger.
  */
 #include "core/block/block.h"
 
@@ -64,7 +64,7 @@ block_head_decode(FbBytes bytes, BlockHead *head, FbError *error)
 					   "head of the chain in a Raft message has %zu bytes, not %d", bytes.size,
 					   BLOCK_HEAD_BYTES);
 	head->number = link_get_number(bytes.data);
-	/* hosts keep it as a signed number, and a next one must exist */
+	/* hosts store it as a signed number, and the next number must exist */
 	if (head->number >= INT64_MAX)
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
 					   "head of the chain in a Raft message has an impossible number");

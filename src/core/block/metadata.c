@@ -1,4 +1,4 @@
-/* the five metadata slots of a block; none of them is covered by the header's hash */
+/* metadata.c: the five metadata slots of a block; the header's hash covers none of them */
 #include "core/block/block.h"
 
 /* pb(Metadata{value, signatures}) */

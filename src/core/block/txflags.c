@@ -1,6 +1,6 @@
 /*
- * the transactions filter: one validation code per transaction of a block, in slot 2 of its
- * metadata
+ * txflags.c: the transactions filter: one validation code per transaction of a block, in slot 2 of
+ * its metadata
  */
 #include "core/block/block.h"
 

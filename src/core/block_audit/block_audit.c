@@ -1,4 +1,4 @@
-/* block_audit.c: a whole block as bytes */
+/* block_audit.c: audit a whole block as bytes */
 #include "core/block_audit/block_audit_internal.h"
 
 #include "core/proto/proto.h"
@@ -27,7 +27,10 @@ read_previous(Audit *audit, FbBytes bytes, AuditPrevious *previous, FbError *err
 	return audit_is_failure(status) ? status : FB_OK;
 }
 
-/* the bytes are those that Go writes for this content: no unknown field, no other order */
+/*
+ * Are the bytes those that Go writes for this content, without unknown fields and in the same
+ * order?
+ */
 static FbStatus
 check_encoding(Audit *audit, FbBytes bytes, FbError *error)
 {

@@ -1,4 +1,4 @@
-/* frame.c: header, links, data hash, metadata, orderers' signatures */
+/* frame.c: audit header, links, data hash, metadata and orderers' signatures */
 #include "core/block_audit/block_audit_internal.h"
 
 #include "core/identity/identity.h"
@@ -71,7 +71,7 @@ check_last_config(Audit *audit, const BlockView *view, const BlockSignatures *sl
 	FbBytes expected;
 	bool is_config = block_is_configuration(view);
 
-	/* without codes nothing but its orderers says whether it is one */
+	/* without codes, only the orderers state whether it is a configuration */
 	if (view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER].size == 0 &&
 		number != view->header.number)
 		is_config = false;
@@ -119,7 +119,7 @@ check_genesis_metadata(Audit *audit, const BlockView *view, FbError *error)
 	return FB_OK;
 }
 
-/* is this signature its certificate's, whoever that belongs to? */
+/* Was this signature made with the key of its certificate, whoever owns that? */
 static FbStatus
 check_integrity(FbAllocator *allocator, const PolicySignature *signature, bool *valid,
 				FbError *error)
@@ -242,7 +242,7 @@ audit_orderers(Audit *audit, const BlockView *view, const AuditPrevious *previou
 	FB_TRY(check_last_config(audit, view, &slot, previous, error));
 	if (view->header.number == 0)
 		return check_genesis_metadata(audit, view, error);
-	/* what is between the signatures */
+	/* the bytes between the signatures */
 	FB_TRY(block_signatures_pack(slot.value, slot.signatures, slot.signatures_count,
 								 audit->allocator, &packed, error));
 	if (!fb_bytes_equal(packed, received))

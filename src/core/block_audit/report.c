@@ -1,4 +1,4 @@
-/* report.c: problems go to the caller */
+/* report.c: report problems to the caller */
 #include "core/block_audit/block_audit_internal.h"
 
 void

@@ -1,4 +1,4 @@
-/* transactions.c: each transaction by itself, the validation codes, the commit hash */
+/* transactions.c: audit each transaction separately, the validation codes, and the commit hash */
 #include "core/block_audit/block_audit_internal.h"
 
 #include "core/proto/proto.h"
@@ -6,7 +6,10 @@
 
 #include <inttypes.h>
 
-/* codes that the bytes of a transaction alone decide; the others depend on the ledger before it */
+/*
+ * Does the code depend only on the bytes of a transaction? Other codes depend on the ledger before
+ * it.
+ */
 static bool
 is_code_of_bytes(int code)
 {
@@ -33,7 +36,7 @@ name_of_code(int code)
 	return name != NULL ? name : "unknown";
 }
 
-/* the code must be `expected`; also_allowed: another one that is possible, or expected again */
+/* The code must be `expected`. also_allowed: another possible code, or equal to expected. */
 static void
 expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed, const char *why)
 {
@@ -44,15 +47,15 @@ expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed
 					  why);
 }
 
-/* what one transaction looks like */
+/* findings about one transaction */
 typedef struct Findings
 {
 	TxView view;
-	TxCode code;			   /* by its bytes, signatures left out */
-	TxCode code_before_action; /* of the checks that come before the look for duplicates */
+	TxCode code;			   /* from its bytes, without its signatures */
+	TxCode code_before_action; /* of the checks before the check for duplicates */
 	bool has_creator;		   /* the envelope could be read */
 	bool signed_by_creator;
-	FbError why; /* message empty: nothing is wrong, or the code says it all */
+	FbError why; /* empty message: there is no problem, or the code says enough */
 	FbError signature_why;
 } Findings;
 
@@ -89,13 +92,13 @@ look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Finding
 
 /*
  * A valid transaction has at least one valid endorsement, unless its policy needs no signature.
- * More than one valid endorsement cannot be asked for here: which ones counted depends on the
- * policies of the ledger before the block, and others may stand beside them without being wrong.
+ * More than one cannot be required here: the policies of the ledger before the block determine
+ * which endorsements are needed, and further endorsements may be invalid.
  */
 static FbStatus
 check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *error)
 {
-	FbError why; /* of the first */
+	FbError why; /* of the first endorsement */
 
 	why.message[0] = '\0';
 	for (size_t i = 0; i < view->endorsements_count; i++)
@@ -120,7 +123,7 @@ check_endorsements(Audit *audit, size_t index, const TxView *view, FbError *erro
 	return FB_OK;
 }
 
-/* code: of slot 2, -1 when the block comes from an orderer */
+/* code: from slot 2; -1 when the block is from an orderer */
 static FbStatus
 check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error)
 {
@@ -140,7 +143,8 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 		expect_code(audit, index, code, TX_BAD_CREATOR_SIGNATURE, TX_BAD_CREATOR_SIGNATURE,
 					findings.signature_why.message);
 	else if (audit->bundle == NULL && code == TX_BAD_CREATOR_SIGNATURE)
-		return FB_OK; /* whether the creator is one of the channel's cannot be said */
+		return FB_OK; /* without a configuration, it is not known whether the creator belongs to the
+						 channel */
 	else if (findings.code_before_action != TX_VALID)
 		expect_code(audit, index, code, findings.code, findings.code, findings.why.message);
 	else if (findings.code != TX_VALID)
@@ -156,7 +160,7 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 	return FB_OK;
 }
 
-/* no two valid transactions of one id */
+/* no two valid transactions may have the same id */
 static FbStatus
 check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
 {
@@ -214,9 +218,9 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 /* ---- the commit hash ---- */
 
 /*
- * What the valid transactions wrote, their reads left out: whether these were current is not the
- * question here. *complete is false when that cannot be said from the block alone: a change of
- * metadata only repeats the value that the key had before.
+ * The writes of the valid transactions. Their reads are ignored, because whether these were current
+ * is not checked here. *complete is false when the block alone does not determine the writes: a
+ * change of metadata only repeats the value that the key had before.
  */
 static FbStatus
 find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *result,
@@ -238,7 +242,7 @@ find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *re
 			continue;
 		FB_TRY(look_at_transaction(audit, view->data[i], false, &findings, error));
 		if (findings.view.type == TX_TYPE_CONFIG)
-			return FB_OK; /* what it wrote is not in a read-write set */
+			return FB_OK; /* its writes are not in a read-write set */
 		if (findings.view.rwset != NULL)
 			rwset_forget_reads(findings.view.rwset);
 		transactions[i].rwset = findings.view.rwset;

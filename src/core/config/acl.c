@@ -1,5 +1,5 @@
 /*
- * who may use a resource of a channel (core/aclmgmt/defaultaclprovider.go,
+ * acl.c: which policy guards each resource of a channel (core/aclmgmt/defaultaclprovider.go,
  * resourceprovider.go)
  */
 #include "core/config/config_internal.h"
@@ -10,7 +10,7 @@
 typedef struct DefaultAcl
 {
 	const char *resource;
-	const char *policy; /* NULL: not of a channel */
+	const char *policy; /* NULL: guarded by the local MSP, not by a channel */
 	ConfigLocalAccess local;
 } DefaultAcl;
 

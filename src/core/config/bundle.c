@@ -1,12 +1,12 @@
 /*
- * A channel's configuration, parsed and checked once (common/channelconfig NewBundle). Received
- * bytes are kept beside what is read from them.
+ * bundle.c: a channel's configuration, parsed and checked once (common/channelconfig NewBundle).
+ * Received bytes are kept in addition to the parsed values.
  */
 #include "core/config/config_internal.h"
 
 #include <stdio.h>
 
-/* what the parts of the parse share */
+/* state that the parts of the parser share */
 typedef struct Reader
 {
 	FbAllocator *allocator;
@@ -18,7 +18,7 @@ typedef struct Reader
 } Reader;
 
 /*
- * a value of a group, decoded: READ_VALUE(reader, group, path, "BatchSize", orderer__batch_size,
+ * decode a value of a group: READ_VALUE(reader, group, path, "BatchSize", orderer__batch_size,
  * &batch_size)
  */
 #define READ_VALUE(reader, group, path, name, type, message)                              \
@@ -29,7 +29,7 @@ typedef struct Reader
 
 static const char *const application_levels[] = {"V1_1", "V1_2", "V1_3", "V1_4_2", "V2_0", "V2_5"};
 
-/* capability levels, oldest first; -1 when the name is none of them */
+/* index of a capability level, oldest first; -1 for other names */
 static int
 config_application_level(const char *capability)
 {
@@ -97,9 +97,9 @@ config_application_capability(const ConfigBundle *bundle, const char *capability
 }
 
 /*
- * The rules of MSPs and of validation that this project has are those of capability V2_0 (MSP
- * version 1.4.3, validator v20). A channel of an older level would be judged differently by
- * Fabric's nodes, so it is refused.
+ * This project has the rules for MSPs and validation of capability V2_0 (MSP version 1.4.3,
+ * validator v20). Fabric's nodes would judge a channel of an older level differently, so it is
+ * refused.
  */
 static FbStatus
 check_levels(Reader *reader)
@@ -115,7 +115,7 @@ check_levels(Reader *reader)
 	return FB_OK;
 }
 
-/* ---- organisations ---- */
+/* ---- organizations ---- */
 
 static FbStatus
 copy_texts(Reader *reader, char **from, size_t count, const char *const **to)
@@ -237,8 +237,8 @@ read_channel(Reader *reader)
 						   name);
 	}
 	/*
-	 * common/channelconfig/bundle.go preValidate: orderers that know no capabilities could not keep
-	 * the others' promises
+	 * common/channelconfig/bundle.go, preValidate: orderers that do not know capabilities could not
+	 * follow those of the other sections
 	 */
 	if (reader->orderer != NULL && config_tree_value(reader->orderer, "Capabilities") == NULL &&
 		(config_tree_value(reader->channel, "Capabilities") != NULL ||
@@ -333,13 +333,13 @@ config_check_raft(const ConfigRaftOptions *options, const ConfigConsenter *conse
 
 		FB_TRY(check_consenter_certificate(consenter, consenter->client_tls_certificate, "client",
 										   error));
-		/* mostly the same one; OpenSSL takes long to decode it */
+		/* mostly the same certificate, which is slow to decode with OpenSSL */
 		if (!fb_bytes_equal(consenter->server_tls_certificate, consenter->client_tls_certificate))
 			FB_TRY(check_consenter_certificate(consenter, consenter->server_tls_certificate,
 											   "server", error));
 		/*
-		 * orderer/consensus/etcdraft/util.go MetadataHasDuplication: a certificate is a consenter's
-		 * name
+		 * orderer/consensus/etcdraft/util.go, MetadataHasDuplication: a certificate identifies a
+		 * consenter
 		 */
 		for (size_t k = 0; k < i; k++)
 			if (fb_bytes_equal(consenters[k].client_tls_certificate,
@@ -394,8 +394,8 @@ read_raft(Reader *reader)
 }
 
 /*
- * Values that nothing here uses, but that Fabric checks
- * (common/channelconfig/orderer.go): each must decode, and a Kafka broker be "host:port"
+ * Values that this project does not use but that Fabric checks (common/channelconfig/orderer.go):
+ * each must decode, and a Kafka broker must be "host:port".
  */
 static FbStatus
 check_unused_values(Reader *reader, const char *path)
@@ -492,11 +492,10 @@ read_application(Reader *reader)
 }
 
 /*
- * Policies that a configuration need not have: who endorses _lifecycle is a majority of the
- * organizations, each by a member, if it does not say otherwise
- * (core/chaincode/lifecycle/deployedcc_infoprovider.go, lifecycle.go
- * LifecycleEndorsementPolicyAsBytes); an organization's implicit collections need any of its
- * members (ImplicitCollectionEndorsementPolicyAsBytes).
+ * Policies that a configuration need not have. By default, _lifecycle is endorsed by a majority of
+ * the organizations, each by a member (core/chaincode/lifecycle/deployedcc_infoprovider.go,
+ * lifecycle.go, LifecycleEndorsementPolicyAsBytes), and an organization's implicit collections by
+ * any of its members (ImplicitCollectionEndorsementPolicyAsBytes).
  */
 static FbStatus
 read_default_policies(Reader *reader)
@@ -650,7 +649,7 @@ config_bundle_from_block(FbAllocator *allocator, FbBytes block, ConfigBundle **b
 									   error);
 }
 
-/* ---- questions ---- */
+/* ---- accessors ---- */
 
 static const ConfigOrganization *
 find_organization(const ConfigOrganization *organizations, size_t count, const char *msp_id)

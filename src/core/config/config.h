@@ -4,11 +4,11 @@
  *
  * - tree.c: access to groups and values of a decoded ConfigGroup
  * - names.c: names, addresses, durations
- * - acl.c: which policy guards which resource
+ * - acl.c: the policy that guards each resource
  * - bundle.c: ConfigBundle: one configuration, parsed once and then read only
- * - config_profile.c: ConfigProfile: what the creator of a channel decides; checked
+ * - config_profile.c: ConfigProfile: the choices of the creator of a channel; checked
  * - genesis.c: the genesis block of a profile
- * - config_update.c: was a new configuration made by the rules of the present one?
+ * - config_update.c: does a new configuration follow from the current one by its rules?
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
  * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and
@@ -25,28 +25,28 @@ struct Common__Config;
 /* ---- names (common/configtx/validator.go) ---- */
 
 /*
- * [a-z][a-z0-9.-]*, at most FB_CHANNEL_ID_BYTES_MAX bytes. FB_INVALID_ARGUMENT with a clear text if
- * not
+ * [a-z][a-z0-9.-]*, at most FB_CHANNEL_ID_BYTES_MAX bytes; otherwise FB_INVALID_ARGUMENT with an
+ * explanation
  */
 extern FbStatus config_check_channel_id(FbBytes channel_id, FbError *error);
 
 /*
- * a name of a group, value or policy: [a-zA-Z0-9.-]+, not "." or "..", at most
- * FB_CONFIG_ID_BYTES_MAX bytes. FB_INVALID_CONFIG
+ * The name of a group, value or policy: [a-zA-Z0-9.-]+, not "." or "..", at most
+ * FB_CONFIG_ID_BYTES_MAX bytes; otherwise FB_INVALID_CONFIG.
  */
 extern FbStatus config_check_element_id(FbBytes element_id, FbError *error);
 
 /*
- * "host:port", port 1 to 65535; *host is allocated, an IPv6 address in brackets loses them.
- * FB_INVALID_ARGUMENT, FB_OUT_OF_MEMORY
+ * Parse "host:port", port 1 to 65535. *host is allocated; the brackets around an IPv6 address are
+ * removed. FB_INVALID_ARGUMENT, FB_OUT_OF_MEMORY.
  */
 extern FbStatus config_parse_address(FbAllocator *allocator, FbBytes address, char **host,
 									 uint16_t *port, FbError *error);
 
 /*
- * A Go duration ("2s", "500ms", "1m30s", "1.5h") to nanoseconds, and back as Go's Duration.String
- * prints it. Sign allowed. FB_INVALID_CONFIG (syntax, overflow of 63 bits). text needs
- * CONFIG_DURATION_TEXT_BYTES.
+ * Convert a Go duration ("2s", "500ms", "1m30s", "1.5h") to nanoseconds, and back as Go's
+ * Duration.String prints it. It may be negative. FB_INVALID_CONFIG (syntax, overflow of 63 bits).
+ * text needs CONFIG_DURATION_TEXT_BYTES.
  */
 #define CONFIG_DURATION_TEXT_BYTES 32
 extern FbStatus config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error);
@@ -62,20 +62,20 @@ typedef struct ConfigAddress
 
 typedef struct ConfigOrganization
 {
-	const char *name; /* of its group in the tree; often, not always, the MSP id */
+	const char *name; /* of its group in the tree; often equal to the MSP id */
 	const char *msp_id;
 	FbBytes msp_config;		/* MSPConfig, as received */
-	size_t endpoints_count; /* orderer organisations: "host:port" of its orderers */
+	size_t endpoints_count; /* orderer organizations: "host:port" of its orderers */
 	const char *const *endpoints;
-	size_t anchors_count; /* application organisations: its anchor peers */
+	size_t anchors_count; /* application organizations: its anchor peers */
 	const ConfigAddress *anchors;
 	const Policy
-		*endorsement; /* application organisations: guards its implicit collections; never NULL */
+		*endorsement; /* application organizations: guards its implicit collections; never NULL */
 } ConfigOrganization;
 
 /*
- * a member of the Raft group, etcdraft.Consenter. Its place in the list is its node number minus 1
- * at the genesis block
+ * A member of the Raft group, etcdraft.Consenter. In the genesis block, its index in the list is
+ * its node number minus 1.
  */
 typedef struct ConfigConsenter
 {
@@ -106,10 +106,10 @@ typedef struct ConfigBundle
 	uint64_t sequence;
 	FbBytes
 		config_envelope; /* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
-	const struct Common__Config *config; /* decoded, for what is not in here */
+	const struct Common__Config *config; /* decoded, for values that the bundle does not have */
 
 	MspManager
-		*msps; /* application and orderer organisations' MSPs; owned, see config_bundle_destroy */
+		*msps; /* application and orderer organizations' MSPs; owned, see config_bundle_destroy */
 	const PolicyManager *policies;
 
 	/* Orderer */
@@ -126,15 +126,15 @@ typedef struct ConfigBundle
 	int64_t batch_timeout_ns;
 	size_t orderer_organizations_count;
 	const ConfigOrganization *orderer_organizations; /* sorted by name */
-	size_t orderer_addresses_count; /* the channel's OrdererAddresses value, before per-organisation
-									   endpoints */
+	size_t orderer_addresses_count; /* the channel's OrdererAddresses value, which predates
+									   endpoints of organizations */
 	const char *const *orderer_addresses;
 
 	/* Application */
 	bool has_application;
 	size_t application_organizations_count;
 	const ConfigOrganization *application_organizations; /* sorted by name */
-	size_t acls_count; /* overrides only; ask config_acl_policy_path */
+	size_t acls_count; /* overrides only; use config_acl_policy_path */
 	const ConfigAcl *acls;
 	const Policy *lifecycle_endorsement; /* guards _lifecycle; never NULL if has_application */
 
@@ -149,24 +149,27 @@ typedef struct ConfigBundle
 
 /*
  * Parse and check a configuration. config_envelope: bytes of a ConfigEnvelope (payload data of the
- * CONFIG transaction); they and the allocator must outlive the bundle. Checked, as Fabric's
- * NewBundle does: channel and element names, every value of the known groups decodes and no unknown
- * value or group is there, hashing algorithm SHA256, hashing structure width, every MSP (one
- * definition per id), batch sizes and timeout, consenters and Raft options, every policy decodes,
- * capabilities are known here. Unlike Fabric's, a node refuses channels below capability V2_0
- * (whose rules for identities and validation differ) and system channels. Errors: FB_INVALID_CONFIG
- * (what and where), FB_MALFORMED_MESSAGE, FB_INVALID_POLICY, FB_INVALID_CERTIFICATE,
- * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE. On error *bundle is NULL and nothing is
- * left to destroy.
+ * CONFIG transaction); they and the allocator must outlive the bundle.
+ *
+ * The checks are those of Fabric's NewBundle: channel and element names are valid, every value of
+ * the known groups decodes and there is no unrecognized value or group, hashing algorithm SHA256,
+ * hashing structure width, every MSP (one definition per id), batch sizes and timeout, consenters
+ * and Raft options, every policy decodes, this node knows all capabilities. Unlike Fabric, a node
+ * refuses channels below capability V2_0 (whose rules for identities and validation differ) and
+ * system channels.
+ *
+ * Errors: FB_INVALID_CONFIG (the problem and its place), FB_MALFORMED_MESSAGE, FB_INVALID_POLICY,
+ * FB_INVALID_CERTIFICATE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE. On error *bundle
+ * is NULL and there is nothing to destroy.
  */
 extern FbStatus config_bundle_create(FbAllocator *allocator, const char *channel_id,
 									 FbBytes config_envelope, ConfigBundle **bundle,
 									 FbError *error);
 
 /*
- * The same from a configuration block (common.Block bytes) or its one envelope: header type CONFIG,
- * channel id from the channel header. Hashes and signatures of the block are not looked at here.
- * FB_INVALID_CONFIG also when it is no configuration block.
+ * The same from a configuration block (common.Block bytes) or its only envelope: header type
+ * CONFIG, channel id from the channel header. Hashes and signatures of the block are not checked
+ * here. FB_INVALID_CONFIG also when it is not a configuration block.
  */
 extern FbStatus config_bundle_from_block(FbAllocator *allocator, FbBytes block,
 										 ConfigBundle **bundle, FbError *error);
@@ -174,45 +177,42 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 											ConfigBundle **bundle, FbError *error);
 
 /*
- * Is this the configuration that follows the bundle's, made as Fabric's orderers make it?
- * config_envelope: the data of a CONFIG transaction, as received. FB_OK only if its sequence is the
- * next one, it holds an update of this channel for the present versions, with the signatures that
- * the mod_policy of every element changed asks for (at least one existing element), and it is what
- * this update gives (common/configtx/validator.go, Validate). What the new configuration says is
- * not looked at. verify: as in policy_signatures_create. Errors: FB_INVALID_CONFIG,
- * FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED; FB_OUT_OF_MEMORY,
+ * Does this configuration follow from the bundle's, as Fabric's orderers make it? config_envelope:
+ * the data of a CONFIG transaction, as received. FB_OK only if its sequence is the next one, it
+ * holds an update of this channel for the current versions, with the signatures that the mod_policy
+ * of every changed element requires (at least one existing element), and it is the result of this
+ * update (common/configtx/validator.go, Validate). The values of the new configuration are not
+ * checked. verify: as in policy_signatures_create. Errors: FB_INVALID_CONFIG,
+ * FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY,
  * FB_CRYPTO_FAILURE.
  */
 extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle,
 									FbBytes config_envelope, PolicyVerify verify,
 									void *verify_context, FbError *error);
 
-/* frees what is outside the allocator (certificates of the MSPs); accepts NULL */
+/* free the memory outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
 
-/* by MSP id, not by group name; NULL if there is none */
+/* find by MSP id, not by group name; NULL if there is none */
 extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle,
 																 const char *msp_id);
 extern const ConfigOrganization *config_orderer_organization(const ConfigBundle *bundle,
 															 const char *msp_id);
 
 /*
- * whether the channel's required capabilities include or imply this level: "V2_0" is implied by
- * "V2_5" and so on
+ * Do the channel's required capabilities include or imply this level? "V2_5" implies "V2_0", for
+ * example.
  */
 extern bool config_application_capability(const ConfigBundle *bundle, const char *capability);
 
 /*
- * The policy that guards a resource of this channel (core/aclmgmt): the channel's ACLs
- * value if it names the resource, else Fabric's default. NULL for unknown resources, which are
+ * The policy that guards a resource of this channel (core/aclmgmt): from the channel's ACLs value
+ * if it names the resource, otherwise Fabric's default. NULL for unrecognized resources, which are
  * refused, and for those of the local MSP, see config_acl_is_local.
  */
 extern const char *config_acl_policy_path(const ConfigBundle *bundle, const char *resource);
 
-/*
- * resources that no channel guards: the local MSP's Admins (or Members) do, and no channel can
- * override that
- */
+/* Resources that the local MSP's Admins (or Members) guard; no channel can override that. */
 typedef enum ConfigLocalAccess
 {
 	CONFIG_ACCESS_NOT_LOCAL,
@@ -222,7 +222,7 @@ typedef enum ConfigLocalAccess
 
 extern ConfigLocalAccess config_acl_is_local(const char *resource);
 
-/* paths of the policies that nodes ask for by name */
+/* paths of the policies that nodes refer to by name */
 #define CONFIG_POLICY_CHANNEL_READERS "/Channel/Readers"
 #define CONFIG_POLICY_CHANNEL_WRITERS "/Channel/Writers"
 #define CONFIG_POLICY_APPLICATION_READERS "/Channel/Application/Readers"
@@ -235,21 +235,21 @@ extern ConfigLocalAccess config_acl_is_local(const char *resource);
 /* ---- new channels ---- */
 
 /*
- * replaces or adds one policy of the group at path: "/Channel", "/Channel/Application",
+ * Replace or add one policy of the group at path: "/Channel", "/Channel/Application",
  * "/Channel/Orderer/Org1MSP", ...
  */
 typedef struct ProfilePolicy
 {
 	const char *group;
 	const char *name;
-	bool implicit_meta; /* rule is "MAJORITY Admins", else policy language */
+	bool implicit_meta; /* true: rule is like "MAJORITY Admins"; false: policy language */
 	const char *rule;
 } ProfilePolicy;
 
 typedef struct ProfileOrganization
 {
 	const char *name;		/* group name; NULL: the MSP id */
-	FbBytes msp_config;		/* bytes of msp.MSPConfig; the MSP id is inside */
+	FbBytes msp_config;		/* bytes of msp.MSPConfig, which contains the MSP id */
 	bool application;		/* member of the Application group */
 	bool orderer;			/* member of the Orderer group */
 	size_t endpoints_count; /* "host:port"; for orderer members, at least one unless the profile has
@@ -259,7 +259,7 @@ typedef struct ProfileOrganization
 	const ConfigAddress *anchors;
 } ProfileOrganization;
 
-/* Everything that the creator of a channel decides. Start from config_profile_defaults */
+/* All choices of the creator of a channel. Start with config_profile_defaults. */
 typedef struct ConfigProfile
 {
 	const char *channel_id;
@@ -273,7 +273,7 @@ typedef struct ConfigProfile
 	uint32_t batch_bytes_preferred_max;
 	int64_t batch_timeout_ns;
 	size_t orderer_addresses_count; /* "host:port" of all orderers, for configurations without
-									   endpoints; usually none */
+									   endpoints; usually empty */
 	const char *const *orderer_addresses;
 	size_t acls_count;
 	const ConfigAcl *acls; /* policy absolute, or relative to /Channel/Application */
@@ -287,28 +287,28 @@ typedef struct ConfigProfile
 } ConfigProfile;
 
 /*
- * zero, then configtx.yaml's sample values: 500 messages, 10 MB absolute, 2 MB preferred, 2 s, tick
- * 500 ms, election 10, heartbeat 1, V2_0
+ * Set all fields to zero, then the values of configtx.yaml's sample: 500 messages, 10 MB absolute,
+ * 2 MB preferred, 2 s, tick 500 ms, election 10, heartbeat 1, V2_0.
  */
 extern void config_profile_defaults(ConfigProfile *profile);
 
 /*
- * What would make the channel unusable: bad channel or group name, no organisation
- * of a kind, an MSP id or group name twice, an MSP that does not set up, no consenter, a consenter
- * twice or without certificates, an endpoint without port, batch sizes 0 or preferred above
- * absolute, timeout or Raft options out of range, an ACL for an unknown or local resource, a policy
- * that does not compile. Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY,
- * FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY; the detail says where.
+ * Refuse a profile whose channel would be unusable: bad channel or group name, no organization of a
+ * kind, an MSP id or group name twice, an invalid MSP, no consenter, a consenter twice or without
+ * certificates, an endpoint without port, batch sizes 0 or preferred above absolute, timeout or
+ * Raft options out of range, an ACL for an unrecognized or local resource, a policy that does not
+ * compile. Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY,
+ * FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY; the detail names the place.
  */
 extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile *profile,
 									 FbError *error);
 
 /*
- * The genesis block of the profile, checked first: bytes of block number 0 as configtxgen
- * -outputBlock makes them: one CONFIG envelope without creator and signature, tx id SHA-256(nonce),
- * Fabric's default policies, mod_policy Admins everywhere. Organisations' policies:
+ * Check the profile and make its genesis block: bytes of block number 0 as configtxgen -outputBlock
+ * makes them: one CONFIG envelope without creator and signature, transaction id SHA-256(nonce),
+ * Fabric's default policies, mod_policy Admins everywhere. Policies of application organizations:
  * Readers admin, peer or client; Writers admin or client; Admins admin; Endorsement peer. Orderer
- * organisations: Readers and Writers member, Admins admin.
+ * organizations: Readers and Writers member, Admins admin.
  */
 extern FbStatus config_genesis_block(FbAllocator *allocator, const ConfigProfile *profile,
 									 FbBytes *block, FbError *error);

@@ -1,31 +1,30 @@
-/* config: shared by the files of this directory */
+/* declarations that the files of core/config share */
 #ifndef FABRIC_CORE_CONFIG_INTERNAL_H
 #define FABRIC_CORE_CONFIG_INTERNAL_H
 
 #include "core/config/config.h"
 #include "core/proto/proto.h"
 
-/* NULL when there is none of that name */
+/* NULL when there is no group of that name */
 extern const Common__ConfigGroup *config_tree_group(const Common__ConfigGroup *group,
 													const char *name);
 extern const Common__ConfigValue *config_tree_value(const Common__ConfigGroup *group,
 													const char *name);
 
 /*
- * The names of all groups, values and policies below group, and how many groups and
- * policies there are; path is the group's own, for messages. Errors: FB_INVALID_CONFIG,
- * FB_LIMIT_EXCEEDED
+ * Check the names of all groups, values and policies below group, and the number of groups and
+ * policies. path: the group's own, for messages. Errors: FB_INVALID_CONFIG, FB_LIMIT_EXCEEDED.
  */
 extern FbStatus config_tree_check_names(const Common__ConfigGroup *group, const char *path,
 										FbError *error);
 
-/* only these values may be in the group; names ends with NULL. Errors: FB_INVALID_CONFIG */
+/* Only these values may be in the group; names ends with NULL. Errors: FB_INVALID_CONFIG. */
 extern FbStatus config_tree_check_values(const Common__ConfigGroup *group, const char *path,
 										 const char *const *names, FbError *error);
 
 /*
- * decode the bytes of a value that may be missing (then *message is the type's default message).
- * Errors name path and value
+ * Decode the bytes of a value that may be missing (then *message is the type's default message).
+ * Errors name path and value.
  */
 extern FbStatus config_tree_unpack(FbAllocator *allocator, const Common__ConfigGroup *group,
 								   const char *path, const char *name,
@@ -33,14 +32,14 @@ extern FbStatus config_tree_unpack(FbAllocator *allocator, const Common__ConfigG
 								   ProtobufCMessage **message, FbError *error);
 
 /*
- * whether this node can take part in a channel that requires the capability, by kind: "Channel",
- * "Orderer", "Application"
+ * Can this node take part in a channel that requires the capability? kind: "Channel", "Orderer",
+ * "Application".
  */
 extern bool config_capability_known(const char *kind, const char *capability);
 
 /*
- * etcdraft options and consenters as Fabric's VerifyConfigMetadata checks them, certificates parsed
- * but not verified. Errors: FB_INVALID_CONFIG
+ * Check etcdraft options and consenters as Fabric's VerifyConfigMetadata does; certificates are
+ * parsed but not verified. Errors: FB_INVALID_CONFIG.
  */
 extern FbStatus config_check_raft(const ConfigRaftOptions *options,
 								  const ConfigConsenter *consenters, size_t consenters_count,
@@ -51,16 +50,17 @@ extern FbStatus config_check_batch(uint32_t messages_max, uint32_t bytes_absolut
 								   uint32_t bytes_preferred_max, int64_t timeout_ns,
 								   FbError *error);
 
-/* an absolute path; relative ones are below /Channel/Application. NULL when out of memory */
+/* Make an absolute path; relative paths are below /Channel/Application. NULL when out of memory. */
 extern const char *config_acl_absolute_path(FbAllocator *allocator, const char *policy);
 
 /*
- * "host:port" as common/channelconfig/orderer.go brokerEntrySeemsValid has it: letters, digits, '.'
- * and '-' inside, nothing else at the ends; the host may be missing; port below 65536
+ * "host:port" as common/channelconfig/orderer.go, brokerEntrySeemsValid, accepts it: letters,
+ * digits, '.' and '-' inside, only letters and digits at the ends; the host may be missing; port
+ * below 65536.
  */
 extern bool config_is_kafka_broker(const char *broker);
 
-/* whether Fabric's channels guard this resource by default */
+/* Do Fabric's channels guard this resource by default? */
 extern bool config_acl_is_known(const char *resource);
 
 #endif

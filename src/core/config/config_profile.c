@@ -1,6 +1,4 @@
-/*
- * what the creator of a channel decides, checked with errors that say what to change
- */
+/* config_profile.c: check the choices of the creator of a channel; the errors say what to change */
 #include "core/config/config_internal.h"
 
 #include <stdio.h>
@@ -25,7 +23,7 @@ config_profile_defaults(ConfigProfile *profile)
 	profile->application_capability = "V2_0";
 }
 
-/* where in the profile: appended as detail to an error that has none */
+/* append the place in the profile as the detail of an error that has no detail */
 static FbStatus
 at_organization(FbError *error, FbStatus status, size_t index, const char *name)
 {
@@ -41,8 +39,8 @@ at_organization(FbError *error, FbStatus status, size_t index, const char *name)
 }
 
 /*
- * an MSP id that the policy language can name: otherwise neither the default policies nor any
- * endorsement policy could
+ * The policy language must be able to name the MSP id: otherwise neither the default policies nor
+ * any endorsement policy could name it.
  */
 static FbStatus
 check_msp_id(const char *msp_id, FbError *error)
@@ -79,8 +77,8 @@ check_addresses(FbAllocator *allocator, const ConfigProfile *profile,
 }
 
 /*
- * sets up the MSP; two organisations must not share a name or an MSP id: one organisation in both
- * roles is one entry
+ * Check the organization's MSP by creating it. Two organizations must not share a name or an MSP
+ * id: an organization in both roles is one entry.
  */
 static FbStatus
 check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t index,
@@ -116,8 +114,8 @@ check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t 
 }
 
 /*
- * a consenter's certificates must come from the TLS CA of an orderer organisation: others would not
- * let it connect. Its expiry is not asked
+ * A consenter's certificates must be issued by the TLS CA of an orderer organization, because the
+ * other consenters would not let it connect otherwise. Their expiry is not checked.
  */
 static FbStatus
 check_consenter_issuer(const ConfigProfile *profile, const ConfigConsenter *consenter, FbBytes pem,

@@ -1,34 +1,34 @@
 /*
- * config_update.c: was a configuration transaction made by the rules?
+ * config_update.c: does a configuration transaction follow the rules of the current configuration?
  * (common/configtx/validator.go, Validate; update.go, authorizeUpdate)
  *
- * A configuration block stops a ledger of this version, which cannot apply it: from then on
- * policies and members may be others. But a client can get bytes of type CONFIG into a block with
- * the help of an orderer that lies. So a ledger stops only for what the channel itself has decided.
- * Such a transaction holds the update that was asked for, with the signatures of those whom the
- * present configuration lets change these elements, and the whole configuration that this update
- * gives. Everything else is not a configuration, even if it is ordered.
+ * The problem. A configuration block stops a ledger of this version, which cannot apply it:
+ * policies and members may differ from then on. But a client can get bytes of type CONFIG into a
+ * block with the help of a dishonest orderer. So a ledger must stop only for a decision of the
+ * channel itself.
  *
- * The present configuration, the update's read set and write set, and the new configuration are
+ * The rule. A valid transaction holds the requested update, with the signatures of identities that
+ * the current configuration allows to change these elements, and the complete configuration that
+ * results from this update. Anything else is not a configuration, even if it is ordered.
+ *
+ * The current configuration, the update's read set and write set, and the new configuration are
  * trees of the same shape, and are walked together. An element of the write set is a change unless
  * the read set has it in the same version (computeDeltaSet). Fabric flattens the trees into maps by
  * path first; the rules are the same.
  *
- * One rule more: at least one of the changes is of an element that exists, so that a policy had to
- * be satisfied. Fabric accepts an update that adds elements to no group: it needs no signature, and
- * nothing changes but the sequence. No tool makes one, and here any client could stop the ledger
- * with it.
+ * There is one additional rule: at least one of the changes is of an existing element, so that a
+ * policy had to be satisfied. Fabric accepts an update that adds elements to no group: it needs no
+ * signature, and only the sequence changes. No tool makes one, and here any client could stop the
+ * ledger with it.
  */
 #include "core/config/config_internal.h"
 
 #include <stdio.h>
 
-/* a real path has three names of at most 249 bytes; one is kept for each level of a walk */
+/* a real path has three names of at most 249 bytes; one path is kept for each level of a walk */
 #define PATH_BYTES_MAX 2048
 
-/*
- * of administrators; each is verified on every node before anything else of the update is believed
- */
+/* of administrators; every node verifies each before it uses anything else of the update */
 #define SIGNATURES_MAX 1024
 
 typedef struct Update
@@ -39,7 +39,7 @@ typedef struct Update
 	size_t authorized_count;
 } Update;
 
-/* one element of a tree, of whichever kind */
+/* one element of a tree, of any kind */
 typedef struct Element
 {
 	bool exists;
@@ -47,7 +47,7 @@ typedef struct Element
 	const char *mod_policy;
 } Element;
 
-/* the same group in the four trees; NULL where it is not */
+/* the same group in the four trees; NULL in trees that do not have it */
 typedef struct Place
 {
 	const Common__ConfigGroup *present;
@@ -83,7 +83,7 @@ policy_element(const Common__ConfigPolicy *policy)
 	return policy != NULL ? (Element) {true, policy->version, policy->mod_policy} : (Element) {0};
 }
 
-/* is what the write set says of an element a change? */
+/* Does the write set change the element? */
 static bool
 is_change(Element read, Element written)
 {
@@ -100,7 +100,10 @@ check_read(Update *update, Element read, Element present, const char *path, cons
 				   name[0] != '\0' ? "/" : "", name);
 }
 
-/* policyForItem: relative to the group that the element is in, or is */
+/*
+ * policyForItem: a path relative to the group that contains the element, or to the element itself
+ * if it is a group
+ */
 static const Policy *
 modification_policy(Update *update, const char *mod_policy, const char *path)
 {
@@ -115,8 +118,8 @@ modification_policy(Update *update, const char *mod_policy, const char *path)
 }
 
 /*
- * verifyDeltaSet, for one element; path: of its group, or its own if it is a group, and then name
- * is empty
+ * verifyDeltaSet, for one element. path: of its group; if the element is a group, its own, and name
+ * is empty.
  */
 static FbStatus
 check_written(Update *update, Element read, Element written, Element present, const char *path,
@@ -216,8 +219,10 @@ check_written_group(Update *update, const Place *place)
 	return FB_OK;
 }
 
-/* ---- what the update gives (computeUpdateResult, configMapToConfig): each element is the changed
- * one, or else the present one ---- */
+/*
+ * ---- the result of the update (computeUpdateResult, configMapToConfig): each element is the
+ * changed one, or otherwise the current one ----
+ */
 
 static FbStatus
 version_differs(Update *update, const char *path, const char *name)
@@ -258,7 +263,7 @@ check_updated_config(Update *update, const Place *place, const Common__ConfigGro
 	bool changed = is_change(group_element(place->read), group_element(place->written));
 	const Common__ConfigGroup *expected = changed ? place->written : place->present;
 
-	/* a group decides which elements are in it */
+	/* a group determines which elements it contains */
 	if (!same_element(group_element(expected), group_element(found)) ||
 		expected->n_values != found->n_values || expected->n_policies != found->n_policies ||
 		expected->n_groups != found->n_groups)
@@ -326,7 +331,7 @@ unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
 }
 
 /*
- * what is signed: signature header, update (protoutil/signeddata.go,
+ * the signed bytes: signature header, update (protoutil/signeddata.go,
  * ConfigUpdateEnvelopeAsSignedData)
  */
 static FbStatus

@@ -1,7 +1,7 @@
 /*
- * The genesis block of a profile (internal/configtxgen/encoder/encoder.go,
- * genesis/genesis.go). The tree is built as messages; names are added in sorted order, so that one
- * profile gives the same bytes on every run.
+ * genesis.c: the genesis block of a profile (internal/configtxgen/encoder/encoder.go,
+ * genesis/genesis.go). The tree is built of messages; names are added in sorted order, so that a
+ * profile always gives the same bytes.
  */
 #include "core/config/config_internal.h"
 
@@ -34,7 +34,7 @@ new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policie
 	made->mod_policy = MOD_POLICY;
 	made->groups = fb_allocate_array(builder->allocator, groups_max, sizeof(made->groups[0]));
 	made->values = fb_allocate_array(builder->allocator, values_max, sizeof(made->values[0]));
-	/* the profile may add policies of its own */
+	/* the profile may add its own policies */
 	made->policies =
 		fb_allocate_array(builder->allocator, policies_max + builder->profile->policies_count,
 						  sizeof(made->policies[0]));
@@ -90,7 +90,7 @@ add_value(Builder *builder, Common__ConfigGroup *group, const char *name,
 #define ADD_VALUE(builder, group, name, message) \
 	add_value((builder), (group), (name), &(message)->base)
 
-/* adds a policy, or replaces the one of that name */
+/* add a policy, or replace the policy of that name */
 static FbStatus
 set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool implicit_meta,
 		   const char *rule)
@@ -175,9 +175,9 @@ add_capability(Builder *builder, Common__ConfigGroup *group, const char *name)
 	return ADD_VALUE(builder, group, "Capabilities", &message);
 }
 
-/* ---- organisations ---- */
+/* ---- organizations ---- */
 
-/* an organisation of the profile with the name and MSP id that it has in the tree */
+/* an organization of the profile with the name and MSP id that it has in the tree */
 typedef struct Member
 {
 	const ProfileOrganization *organization;
@@ -426,7 +426,7 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 	if (addresses.n_addresses > 0)
 	{
 		FB_TRY(ADD_VALUE(builder, *channel, "OrdererAddresses", &addresses));
-		/* the orderers' own affair (encoder.go, NewChannelGroup) */
+		/* only administrators of the orderers may change it (encoder.go, NewChannelGroup) */
 		(*channel)->values[(*channel)->n_values - 1]->value->mod_policy = "/Channel/Orderer/Admins";
 	}
 	FB_TRY(set_meta_policies(builder, *channel));
@@ -521,8 +521,8 @@ build_envelope(Builder *builder, Common__ConfigGroup *channel, FbBytes *envelope
 }
 
 /*
- * what can only be asked once the tree is there: do the ACLs' policies exist, and does everything
- * parse as every node will parse it?
+ * Checks that need the complete tree: do the ACLs' policies exist, and does every part parse as on
+ * every node?
  */
 static FbStatus
 check_genesis_block(Builder *builder, FbBytes block)

@@ -1,6 +1,6 @@
 /*
- * names, addresses and durations as they are written in configurations
- * (common/configtx/validator.go; Go's time package)
+ * names.c: names, addresses and durations in configurations (common/configtx/validator.go; Go's
+ * time package)
  */
 #include "core/config/config_internal.h"
 
@@ -139,7 +139,7 @@ config_parse_address(FbAllocator *allocator, FbBytes address, char **host, uint1
 static bool
 take_unit(FbBytes text, size_t *position, int64_t *unit)
 {
-	/* longer names first where one begins another */
+	/* "ms" before "m": the first unit that matches is used */
 	static const struct
 	{
 		const char *name;
@@ -182,7 +182,7 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 	if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+'))
 		negative = text.data[i++] == '-';
 	if (fb_bytes_equal(fb_bytes(text.data + i, text.size - i), FB_BYTES_LITERAL("0")))
-		return FB_OK; /* the only number that needs no unit */
+		return FB_OK; /* the only number that is valid without a unit */
 	good = i < text.size;
 	while (good && i < text.size)
 	{
@@ -199,8 +199,9 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 		}
 		if (good && i < text.size && text.data[i] == '.')
 			for (i++; i < text.size && name_is_digit(text.data[i]); i++, any_digit = true)
-				if (scale < INT64_C(1000000000000000000)) /* more digits than a nanosecond of an
-															 hour can show are dropped */
+				if (scale <
+					INT64_C(
+						1000000000000000000)) /* digits below a nanosecond of an hour are dropped */
 				{
 					fraction = fraction * 10 + (text.data[i] - '0');
 					scale *= 10;
@@ -221,7 +222,7 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 	return FB_OK;
 }
 
-/* value in units of 10^digits nanoseconds, with what it needs of a fraction */
+/* print value in units of 10^digits nanoseconds, with as many fraction digits as needed */
 static int
 print_fraction(char *text, size_t text_bytes, uint64_t value, int digits)
 {

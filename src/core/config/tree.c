@@ -1,6 +1,6 @@
 /*
- * access to the decoded tree of a configuration. The decoder has sorted all entries by name; names
- * are distinct and not empty
+ * tree.c: access to the decoded tree of a configuration. The decoder has sorted all entries by
+ * name; names are distinct and not empty.
  */
 #include "core/config/config_internal.h"
 
@@ -49,7 +49,7 @@ config_tree_check_names(const Common__ConfigGroup *group, const char *path, FbEr
 		FB_TRY(tree_check_name(group->policies[i]->key, "policy", path, error));
 	for (size_t i = 0; i < group->n_groups; i++)
 	{
-		char sub_path[FB_ERROR_DETAIL_BYTES]; /* for messages only: cut when very long */
+		char sub_path[FB_ERROR_DETAIL_BYTES]; /* for messages only: cut when it is very long */
 
 		FB_TRY(tree_check_name(group->groups[i]->key, "group", path, error));
 		snprintf(sub_path, sizeof(sub_path), "%s/%s", path, group->groups[i]->key);

@@ -2,14 +2,14 @@
  * alternative_names.c: the host names of certificates and of certificate requests (subject
  * alternative names, RFC 5280 4.2.1.6).
  *
- * Only DNS names and IP addresses matter here: they say which servers a certificate is for. Other
- * kinds are skipped.
+ * Only DNS names and IP addresses matter here: they name the servers that a certificate is for.
+ * Other kinds are skipped.
  */
 #include "core/crypto/crypto_internal.h"
 
 #include <stdio.h>
 
-/* A certificate has no use for more. */
+/* far more names than a real certificate has */
 #define ALTERNATIVE_NAMES_MAX 256
 
 #define ADDRESS_TEXT_BYTES 64

@@ -1,6 +1,6 @@
 /*
- * certificate chains: every chain that Go's x509.Certificate.Verify would find
- * (crypto/x509/verify.go), because Fabric counts them
+ * certificate_chain.c: every chain that Go's x509.Certificate.Verify finds (crypto/x509/verify.go),
+ * because Fabric counts the chains
  */
 #include "core/crypto/crypto_internal.h"
 
@@ -14,7 +14,7 @@ typedef struct Search
 	int signature_checks;
 	const CryptoCertificate *path[FB_CERTIFICATE_CHAIN_LENGTH_MAX];
 	size_t length;
-	CryptoChain *chain; /* the first one found */
+	CryptoChain *chain; /* the first chain found */
 	size_t chains_count;
 	FbStatus reason; /* why the last candidate was refused */
 	FbError why;
@@ -69,7 +69,7 @@ check_self(const CryptoCertificate *certificate, int64_t at, FbError *error)
 	return check_time(certificate, at, error);
 }
 
-/* do the name constraints of a CA, if there are any, allow everything below it? */
+/* Do the name constraints of a CA, if there are any, allow every certificate below it? */
 static FbStatus
 check_name_constraints(const CryptoCertificate *ca, const Search *search, FbError *error)
 {
@@ -80,7 +80,8 @@ check_name_constraints(const CryptoCertificate *ca, const Search *search, FbErro
 	ERR_clear_error();
 	constraints = X509_get_ext_d2i(ca->x509, NID_name_constraints, &critical, NULL);
 	if (constraints == NULL && critical != -1)
-		result = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX; /* it is there, and could not be read */
+		result = X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX; /* the extension is present, but OpenSSL
+															  could not read it */
 	for (size_t i = 0; constraints != NULL && i < search->length && result == X509_V_OK; i++)
 		result = NAME_CONSTRAINTS_check(search->path[i]->x509, constraints);
 	NAME_CONSTRAINTS_free(constraints);
@@ -95,7 +96,7 @@ check_name_constraints(const CryptoCertificate *ca, const Search *search, FbErro
 FbStatus
 crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError *error)
 {
-	/* version 1 roots have no constraints to ask for */
+	/* version 1 roots cannot have constraints */
 	if ((X509_get_version(certificate->x509) == X509_VERSION_3 || certificate->basic_constraints) &&
 		!certificate->is_ca)
 		return fb_fail(error, FB_INVALID_CERTIFICATE, "certificate \"%s\" is not a CA",
@@ -106,7 +107,7 @@ crypto_certificate_check_may_sign(const CryptoCertificate *certificate, FbError 
 	return FB_OK;
 }
 
-/* may the candidate stand above the last certificate of the path? */
+/* Can the candidate be the issuer of the last certificate of the path? */
 static FbStatus
 chain_check_issuer(Search *search, const CryptoCertificate *candidate, bool is_root, FbError *error)
 {
@@ -134,7 +135,7 @@ issuer_has_key(const CryptoCertificate *a, const CryptoCertificate *b)
 {
 	bool same;
 
-	/* EVP_PKEY_eq needs memory for points, and says "no" when there is none */
+	/* EVP_PKEY_eq allocates memory for points, and returns "not equal" when there is none */
 	if (a->public_key != NULL || b->public_key != NULL)
 		return a->public_key != NULL && b->public_key != NULL &&
 			   a->public_key->curve == b->public_key->curve &&
@@ -145,7 +146,9 @@ issuer_has_key(const CryptoCertificate *a, const CryptoCertificate *b)
 	return same;
 }
 
-/* the same entity twice in one chain: subject, key and alternative names */
+/*
+ * Go does not allow the same entity twice in one chain: equal subject, key and alternative names.
+ */
 static bool
 already_in_path(const Search *search, const CryptoCertificate *candidate)
 {
@@ -168,8 +171,8 @@ already_in_path(const Search *search, const CryptoCertificate *candidate)
 }
 
 /*
- * Go asks every certificate of a chain that states extended key usages for server authentication,
- * unless told otherwise, and Fabric does not tell
+ * Unless the caller gives other usages, Go requires server authentication of every certificate in a
+ * chain that states extended key usages, and Fabric gives none.
  */
 static bool
 extended_usages_allow(const Search *search)

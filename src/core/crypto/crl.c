@@ -1,4 +1,4 @@
-/* revocation lists */
+/* crl.c: revocation lists */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/err.h>
@@ -9,7 +9,7 @@ struct CryptoCrl
 {
 	X509_CRL *crl;
 	AUTHORITY_KEYID *aki;
-	FbBytes *serials; /* sorted; the bytes lie in crl */
+	FbBytes *serials; /* sorted; the bytes belong to crl */
 	size_t serials_count;
 };
 
@@ -35,9 +35,9 @@ read_crl(CryptoCrl *crl, FbBytes der, FbError *error)
 	int critical;
 
 	/*
-	 * OpenSSL 3.2 and later do not report that a list of entries could not grow for want of memory,
-	 * so one failure does not prove that the bytes are malformed. A second one does: if there is
-	 * still no memory, other allocations fail too, and those are reported.
+	 * OpenSSL 3.2 and later do not report that a list of entries could not grow for lack of memory,
+	 * so one failure does not prove that the bytes are malformed. A second failure does: if there
+	 * is still no memory, other allocations fail as well, and OpenSSL reports those.
 	 */
 	for (int attempt = 1; attempt <= 2 && crl->crl == NULL; attempt++)
 	{

@@ -2,16 +2,18 @@
  * crypto: hashes, ECDSA keys and signatures, X.509 certificates, chains, revocation lists,
  * certificate requests.
  *
- * OpenSSL does the work; this directory restricts what is allowed and adds Fabric's rules (bccsp
- * of Hyperledger Fabric).
+ * OpenSSL does the work. This directory restricts what is allowed and adds Fabric's rules (bccsp of
+ * Hyperledger Fabric).
  *
- * Ownership: the opaque objects (keys, certificates, lists, requests) are single heap objects
- * outside every arena; the caller frees it with its ..._free (NULL is allowed). Bytes and
- * texts that an accessor returns live as long as the object. Bytes that a function makes live in
- * the allocator that it was given. Objects must not be used by two threads at once. PEM input: the
- * first block of the wanted type counts, text around it is ignored, as Go's pem.Decode does. Times
- * are seconds since 1970-01-01 UTC; there is no clock. Texts are UTF-8. Every function that
- * can fail may also return FB_OUT_OF_MEMORY; FB_CRYPTO_FAILURE is a failure of OpenSSL itself.
+ * Ownership: each opaque object (key, certificate, list, request) is a single heap object outside
+ * every arena; the caller frees it with its ..._free function (NULL is allowed). Bytes and texts
+ * that an accessor returns live as long as the object. Bytes that a function makes are allocated
+ * with the allocator that the caller passes. Two threads must not use an object at the same time.
+ *
+ * PEM input: the first block of the wanted type is used, and text around it is ignored, as Go's
+ * pem.Decode does. Times are seconds since 1970-01-01 UTC; there is no clock. Texts are UTF-8.
+ * Every function that can fail may also return FB_OUT_OF_MEMORY; FB_CRYPTO_FAILURE is a failure of
+ * OpenSSL itself.
  */
 #ifndef FABRIC_CORE_CRYPTO_H
 #define FABRIC_CORE_CRYPTO_H
@@ -25,14 +27,14 @@
 /* out = SHA-256(bytes) (FIPS 180-4); cannot fail, allocates nothing */
 extern void crypto_sha256(FbBytes bytes, uint8_t out[CRYPTO_SHA256_BYTES]);
 
-/*
- * out = SHA-256 of the parts, one after the other: hashes signed concatenations without copying
- * them
- */
+/* out = SHA-256 of the concatenated parts, to hash signed concatenations without copying them */
 extern void crypto_sha256_parts(const FbBytes *parts, size_t parts_count,
 								uint8_t out[CRYPTO_SHA256_BYTES]);
 
-/* a hash in progress: start, add as often as needed, finish once. A plain value: no release */
+/*
+ * A hash in progress: start, add any number of times, finish once. A plain value that needs no
+ * release.
+ */
 typedef struct CryptoSha256
 {
 	uint64_t state[16];
@@ -42,16 +44,16 @@ extern void crypto_sha256_start(CryptoSha256 *hash);
 extern void crypto_sha256_add(CryptoSha256 *hash, FbBytes bytes);
 extern void crypto_sha256_finish(CryptoSha256 *hash, uint8_t out[CRYPTO_SHA256_BYTES]);
 
-/*
- * size bytes from OpenSSL's generator, good enough for keys and nonces. Errors: FB_CRYPTO_FAILURE
- */
+/* size bytes from OpenSSL's generator, suitable for keys and nonces. Errors: FB_CRYPTO_FAILURE */
 extern FbStatus crypto_random(uint8_t *out, size_t size, FbError *error);
 
-/* overwrite a secret before its memory is given back; the compiler cannot remove it */
+/* Overwrite a secret before its memory is freed; the compiler cannot remove this. */
 extern void crypto_wipe(void *data, size_t size);
 
-/* ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows
- * (bccsp/utils/ecdsa.go) ---- */
+/*
+ * ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows
+ * (bccsp/utils/ecdsa.go) ----
+ */
 
 typedef enum CryptoCurve
 {
@@ -78,16 +80,16 @@ extern FbStatus crypto_private_key_generate(CryptoCurve curve, CryptoPrivateKey 
 
 /*
  * A private key from PEM: PKCS#8 ("PRIVATE KEY") or SEC 1 ("EC PRIVATE KEY"), not encrypted.
- * Errors: FB_INVALID_KEY (no such PEM block, encrypted, not ECDSA, other curve, public part does
- * not fit).
+ * Errors: FB_INVALID_KEY (no such PEM block, encrypted, not ECDSA, another curve, public part does
+ * not match).
  */
 extern FbStatus crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error);
 
-/* PKCS#8 PEM of the key. It is a secret: wipe it with crypto_wipe after use */
+/* The key as PKCS#8 PEM. It is a secret: overwrite it with crypto_wipe after use. */
 extern FbStatus crypto_private_key_pem(const CryptoPrivateKey *key, FbAllocator *allocator,
 									   FbBytes *pem, FbError *error);
 
-/* the public half, as an object of its own */
+/* the public half, as an independent object */
 extern FbStatus crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_key,
 										  FbError *error);
 
@@ -115,8 +117,8 @@ extern FbBytes crypto_public_key_point(const CryptoPublicKey *public_key);
 extern void crypto_public_key_free(CryptoPublicKey *public_key);
 
 /*
- * Sign: ECDSA over SHA-256 of the message (also for P-384: Fabric's hash family SHA2), DER, low-S:
- * what msp/identities.go Sign does (docs/wire-format.md, "Transactions"). Errors:
+ * Sign: ECDSA over SHA-256 of the message (also for P-384: Fabric's hash family is SHA2), DER,
+ * low-S, as Sign of msp/identities.go does (docs/wire-format.md, "Transactions"). Errors:
  * FB_CRYPTO_FAILURE.
  */
 extern FbStatus crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator,
@@ -126,13 +128,13 @@ extern FbStatus crypto_sign_digest(const CryptoPrivateKey *key,
 								   FbAllocator *allocator, FbBytes *signature, FbError *error);
 
 /*
- * Verify: DER in its shortest form, 0 < r, s and s at most half of the group order (a
- * high-S signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message
- * (of the parts, one after the other). FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY,
- * FB_CRYPTO_FAILURE when it could not be decided. The key keeps its OpenSSL context, so repeated
- * verification with the same object is cheap. What follows the two numbers, inside the SEQUENCE and
- * after it, is ignored, as Go ignores it: anyone can change the bytes of a signature in this way,
- * so bytes of signatures identify nothing.
+ * Verify: DER in its shortest form, 0 < r, s and s at most half of the group order (a high-S
+ * signature fails, bccsp/sw/ecdsa.go verifyECDSA), then ECDSA over SHA-256 of the message (of the
+ * concatenated parts). Returns FB_OK or FB_INVALID_SIGNATURE; FB_OUT_OF_MEMORY or FB_CRYPTO_FAILURE
+ * when it could not be decided. The key keeps its OpenSSL context, so repeated verification with
+ * the same object is cheap. Bytes after the two numbers, inside the SEQUENCE and after it, are
+ * ignored, as in Go: anyone can change the bytes of a signature in this way, so the bytes of a
+ * signature identify nothing.
  */
 extern FbStatus crypto_verify(const CryptoPublicKey *public_key, FbBytes message, FbBytes signature,
 							  FbError *error);
@@ -164,7 +166,7 @@ typedef struct CryptoCertificate CryptoCertificate;
 
 /*
  * One certificate, PEM or DER, at most FB_CERTIFICATE_BYTES_MAX. It must be strict DER without
- * left-over bytes, have readable names and times and no extension twice. Any public key is accepted
+ * bytes after it, have readable names and times and no extension twice. Any public key is accepted
  * here (CAs may be RSA): see crypto_certificate_public_key. Errors: FB_INVALID_CERTIFICATE,
  * FB_LIMIT_EXCEEDED.
  */
@@ -172,7 +174,7 @@ extern FbStatus crypto_certificate_parse(FbBytes pem_or_der, CryptoCertificate *
 										 FbError *error);
 
 /*
- * The same where Fabric wants PEM: the first block, of any type, with any headers, is the
+ * The same where Fabric expects PEM: the first block, of any type, with any headers, is the
  * certificate (msp/mspimpl.go, deserializeIdentityInternal; encoding/pem). Errors: those of
  * crypto_certificate_parse.
  */
@@ -181,12 +183,13 @@ extern FbStatus crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **ce
 extern void crypto_certificate_free(CryptoCertificate *certificate);
 
 extern FbBytes crypto_certificate_der(const CryptoCertificate *certificate); /* as received */
-extern FbBytes crypto_certificate_subject_der(const CryptoCertificate *certificate); /* the Name */
+extern FbBytes
+crypto_certificate_subject_der(const CryptoCertificate *certificate); /* DER of the Name */
 extern FbBytes crypto_certificate_issuer_der(const CryptoCertificate *certificate);
 /*
  * Distinguished names as Fabric's cid library prints them (getDN of fabric-chaincode-go pkg/cid:
  * RFC 2253 over Go's pkix.Name.ToRDNSequence): "CN=User1,OU=client,O=Org,C=US". For the client id
- * and for messages, never for comparing.
+ * and for messages, never for comparisons.
  */
 extern const char *crypto_certificate_subject(const CryptoCertificate *certificate);
 extern const char *crypto_certificate_issuer(const CryptoCertificate *certificate);
@@ -205,19 +208,19 @@ extern FbBytes crypto_certificate_ski(
 extern FbBytes crypto_certificate_aki(const CryptoCertificate *certificate);
 extern bool crypto_certificate_is_ca(
 	const CryptoCertificate *certificate); /* basic constraints present and CA:TRUE */
-/* CRYPTO_USAGE_... bits; 0 if no extension */
+/* CRYPTO_USAGE_... bits; 0 if there is no such extension */
 extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificate);
 
 /*
  * the value (content of the OCTET STRING) of the extension with this dotted OID; false if there is
- * none
+ * no such extension
  */
 extern bool crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid,
 										 FbBytes *value);
 
 /*
- * what the subject's key is; an ECDSA key on another curve, or with its curve spelled out, makes
- * Go's parser refuse the certificate
+ * Kind of the subject's key. Go's parser refuses a certificate with an ECDSA key on another curve,
+ * or with explicit curve parameters.
  */
 typedef enum CryptoKeyKind
 {
@@ -229,26 +232,25 @@ typedef enum CryptoKeyKind
 
 extern CryptoKeyKind crypto_certificate_key_kind(const CryptoCertificate *certificate);
 
-/* is the certificate itself signed with ECDSA, SHA-1 included? (msp/cert.go, isECDSASignedCert) */
+/* Is the certificate itself signed with ECDSA, SHA-1 included? (msp/cert.go, isECDSASignedCert) */
 extern bool crypto_certificate_signed_with_ecdsa(const CryptoCertificate *certificate);
 
 /*
- * may it sign certificates at all? (crypto/x509, CheckSignatureFrom, without the signature)
- * FB_INVALID_CERTIFICATE if not
+ * Can the certificate sign other certificates? (crypto/x509, CheckSignatureFrom, without the
+ * signature) FB_INVALID_CERTIFICATE if not.
  */
 extern FbStatus crypto_certificate_check_may_sign(const CryptoCertificate *certificate,
 												  FbError *error);
 
 /*
- * the subject's ECDSA key, owned by the certificate; NULL when it is none, or not on one of the
- * four curves
+ * the subject's ECDSA key, owned by the certificate; NULL when the key is not ECDSA or not on one
+ * of the four curves
  */
 extern const CryptoPublicKey *crypto_certificate_public_key(const CryptoCertificate *certificate);
 
 /*
  * The DNS names and IP addresses (as texts) among the certificate's subject alternative names, in
- * their order. Errors: FB_INVALID_CERTIFICATE (malformed), FB_LIMIT_EXCEEDED (more than 256),
- * FB_OUT_OF_MEMORY.
+ * their order. Errors: FB_INVALID_CERTIFICATE (malformed), FB_LIMIT_EXCEEDED (more than 256).
  */
 extern FbStatus crypto_certificate_hosts(const CryptoCertificate *certificate,
 										 FbAllocator *allocator, FbBytes **hosts,
@@ -256,16 +258,16 @@ extern FbStatus crypto_certificate_hosts(const CryptoCertificate *certificate,
 
 /*
  * Do both have the same public key? The keys are compared, not their bytes
- * (common/crypto/expiration.go, CertificatesWithSamePublicKey, which compares both after encoding
- * them once more). Of any kind that OpenSSL knows.
+ * (common/crypto/expiration.go, CertificatesWithSamePublicKey, encodes both again and compares the
+ * results). Keys may be of any kind that OpenSSL knows.
  */
 extern bool crypto_certificate_same_key(const CryptoCertificate *first,
 										const CryptoCertificate *second);
 
 /*
- * Is the certificate made out for this host, a DNS name or an IP address? By the alternative names,
- * by the common name only where there is no alternative one (RFC 6125, 6.4.4), and never by a
- * wildcard: such a certificate does not tell one host from another.
+ * Is the certificate issued for this host, a DNS name or an IP address? Decided by the alternative
+ * names; by the common name only if there is no alternative name (RFC 6125, 6.4.4); never by a
+ * wildcard, because such a certificate does not distinguish one host from another.
  */
 extern bool crypto_certificate_names_host(const CryptoCertificate *certificate, const char *host);
 
@@ -274,9 +276,9 @@ extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbA
 
 /*
  * The DER over which Fabric computes identity identifiers (docs/wire-format.md, "Identities";
- * msp/cert.go, sanitizeECDSASignedCert): the certificate's own signature made low-S with the
- * issuer's curve; the received bytes when it is low-S already or the issuer's key is not ECDSA.
- * issuer: the certificate that signed this one (itself when self-signed). Errors:
+ * msp/cert.go, sanitizeECDSASignedCert): the certificate with its own signature made low-S with the
+ * issuer's curve; the received bytes when the signature is low-S already or the issuer's key is not
+ * ECDSA. issuer: the certificate that signed this one (itself when self-signed). Errors:
  * FB_INVALID_CERTIFICATE (signature malformed).
  */
 extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certificate,
@@ -284,23 +286,28 @@ extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certi
 												  FbAllocator *allocator, FbBytes *der,
 												  FbError *error);
 
-/* the same when the issuer's curve is known but its certificate is not at hand */
+/* the same when the issuer's curve is known but its certificate is not available */
 extern FbStatus crypto_certificate_low_s_der(const CryptoCertificate *certificate,
 											 CryptoCurve curve, FbAllocator *allocator,
 											 FbBytes *der, FbError *error);
 
 /*
- * a file with any number of PEM certificates (others are skipped), in order; at most
- * certificates_max. Errors as crypto_certificate_parse
+ * The PEM certificates of a file, in order (other blocks are skipped); at most certificates_max.
+ * Errors: those of crypto_certificate_parse.
  */
 extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max,
 										  FbAllocator *allocator, CryptoCertificate ***certificates,
 										  size_t *certificates_count, FbError *error);
 
-/* ---- certificate_chain.c: certificate chains, as Go's x509.Certificate.Verify finds them, which
- * Fabric relies on ---- */
+/*
+ * ---- certificate_chain.c: certificate chains as Go's x509.Certificate.Verify, on which Fabric
+ * relies, finds them ----
+ */
 
-/* what is trusted: borrowed arrays of borrowed certificates; nothing of the system is trusted */
+/*
+ * Trusted certificates: borrowed arrays of borrowed certificates. Certificates of the operating
+ * system are not trusted.
+ */
 typedef struct CryptoTrust
 {
 	CryptoCertificate *const *roots;
@@ -317,23 +324,26 @@ typedef struct CryptoChain
 } CryptoChain;
 
 /*
- * All chains from the certificate to a root at the time at: names and signatures fit, every
- * certificate is valid at that time, issuers are CAs with certificate-sign usage (if they state
- * usages), path lengths hold, no unknown critical extension, and, as Go does when no usage is asked
- * for, extended key usages (where stated) allow server authentication or any. A certificate that is
- * itself a root has one chain, of length 1. chains_count: how many there are; chain: the first one.
- * Fabric accepts exactly one, and verifies it at crypto_certificate_not_before + 1
- * (msp/mspimplvalidate.go, getValidityOptsForCert). Errors: FB_INVALID_CERTIFICATE (no chain; the
- * message says why the last candidate failed), FB_CERTIFICATE_EXPIRED (that reason was a time),
- * FB_LIMIT_EXCEEDED (none found in 100 signature checks; chains found by then count, as in Go).
+ * Find all chains from the certificate to a root at the time `at`: names and signatures match,
+ * every certificate is valid at that time, issuers are CAs with certificate-sign usage (if they
+ * state usages), path lengths are respected, there is no unrecognized critical extension, and, as
+ * Go requires when the caller gives no usage, extended key usages (where stated) allow server
+ * authentication or any. A certificate that is itself a root has one chain, of length 1.
+ * chains_count: number of chains; chain: the first one. Fabric accepts exactly one chain, and
+ * verifies it at crypto_certificate_not_before + 1 (msp/mspimplvalidate.go,
+ * getValidityOptsForCert).
+ *
+ * Errors: FB_INVALID_CERTIFICATE (no chain; the message has the reason of the last candidate),
+ * FB_CERTIFICATE_EXPIRED (that reason was a time), FB_LIMIT_EXCEEDED (no chain found in 100
+ * signature checks; chains found before the limit count, as in Go).
  */
 extern FbStatus crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust,
 								  int64_t at, CryptoChain *chain, size_t *chains_count,
 								  FbError *error);
 
 /*
- * did issuer sign the certificate? Only the signature: no names, no times. FB_OK or
- * FB_INVALID_SIGNATURE
+ * Did issuer sign the certificate? Only the signature is checked: no names, no times. FB_OK or
+ * FB_INVALID_SIGNATURE.
  */
 extern FbStatus crypto_certificate_check_signature(const CryptoCertificate *certificate,
 												   const CryptoCertificate *issuer, FbError *error);
@@ -350,13 +360,13 @@ extern FbStatus crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *e
 extern void crypto_crl_free(CryptoCrl *crl);
 extern FbBytes crypto_crl_aki(const CryptoCrl *crl); /* authority key identifier; empty if none */
 extern size_t crypto_crl_entries_count(const CryptoCrl *crl);
-/* did issuer sign the list? FB_OK or FB_INVALID_SIGNATURE */
+/* Did issuer sign the list? FB_OK or FB_INVALID_SIGNATURE. */
 extern FbStatus crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer,
 										   FbError *error);
-/* is the serial number (big-endian magnitude) listed? Dates are ignored */
+/* Is the serial number (big-endian magnitude) listed? Dates are ignored. */
 extern bool crypto_crl_lists(const CryptoCrl *crl, FbBytes serial);
 
-/* ---- issue.c: making certificates, requests and revocation lists ---- */
+/* ---- issue.c: issuing certificates, requests and revocation lists ---- */
 
 typedef struct CryptoName
 {
@@ -371,8 +381,8 @@ typedef struct CryptoName
 
 /*
  * The country, province, locality, organization and common name of a certificate's subject, UTF-8;
- * ous stays empty. Of an attribute that occurs more than once, the first. Errors:
- * FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY.
+ * ous stays empty. If an attribute occurs more than once, its first value. Errors:
+ * FB_INVALID_CERTIFICATE.
  */
 extern FbStatus crypto_certificate_name(const CryptoCertificate *certificate,
 										FbAllocator *allocator, CryptoName *name, FbError *error);
@@ -385,7 +395,7 @@ typedef struct CryptoTemplate
 	FbBytes serial; /* big-endian, 1 to 20 bytes; empty: 16 random bytes */
 	/* basic constraints CA:TRUE, key usages: certificate sign, CRL sign, digital signature */
 	bool is_ca;
-	int path_length; /* for a CA: how many CAs may follow; -1: no limit */
+	int path_length; /* for a CA: how many CAs may follow below it; -1: no limit */
 	bool is_tls; /* adds extended key usages server and client authentication, and key encipherment
 				  */
 	const FbBytes
@@ -395,11 +405,12 @@ typedef struct CryptoTemplate
 } CryptoTemplate;
 
 /*
- * A certificate for subject_key, signed by issuer with issuer_key; issuer NULL makes a self-signed
- * one (subject_key is then the public half of issuer_key). Version 3, SHA-256 (P-384 issuers too,
- * as Fabric CA), low-S; SKI = SHA-256 of the point, AKI = issuer's SKI, as cryptogen does. Errors:
- * FB_INVALID_ARGUMENT (empty subject, times reversed, serial, texts not UTF-8 or too long),
- * FB_INVALID_KEY (issuer_key does not belong to issuer, or issuer is not a CA), FB_CRYPTO_FAILURE.
+ * A certificate for subject_key, signed by issuer with issuer_key. issuer NULL makes a self-signed
+ * certificate (subject_key is then the public half of issuer_key). Version 3, SHA-256 (also with
+ * P-384 issuers, as Fabric CA does), low-S; SKI = SHA-256 of the point, AKI = issuer's SKI, as
+ * cryptogen does. Errors: FB_INVALID_ARGUMENT (empty subject, times reversed, serial, texts not
+ * UTF-8 or too long), FB_INVALID_KEY (issuer_key does not belong to issuer, or issuer is not a CA),
+ * FB_CRYPTO_FAILURE.
  */
 extern FbStatus crypto_certificate_issue(const CryptoTemplate *template,
 										 const CryptoPublicKey *subject_key,
@@ -415,7 +426,7 @@ extern FbStatus crypto_csr_create(const CryptoName *subject, const FbBytes *dns_
 								  FbAllocator *allocator, FbBytes *pem, FbError *error);
 
 /*
- * a PKCS#10 request, PEM or DER; its own signature is checked. Errors: FB_INVALID_CERTIFICATE,
+ * A PKCS#10 request, PEM or DER, whose own signature is checked. Errors: FB_INVALID_CERTIFICATE,
  * FB_INVALID_SIGNATURE, FB_LIMIT_EXCEEDED
  */
 extern FbStatus crypto_csr_parse(FbBytes pem_or_der, CryptoCsr **csr, FbError *error);
@@ -425,8 +436,8 @@ crypto_csr_public_key(const CryptoCsr *csr);				 /* owned by the request */
 extern const char *crypto_csr_subject(const CryptoCsr *csr); /* as crypto_certificate_subject */
 extern const char *crypto_csr_common_name(const CryptoCsr *csr);
 /*
- * subject alternative names (DNS and IP, IP in text form) that it asks for; whether they are
- * granted is the CA's decision
+ * requested subject alternative names (DNS and IP, IP in text form); the CA decides whether to
+ * grant them
  */
 extern size_t crypto_csr_dns_names_count(const CryptoCsr *csr);
 extern FbBytes crypto_csr_dns_name(const CryptoCsr *csr, size_t index);

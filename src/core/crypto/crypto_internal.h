@@ -1,6 +1,4 @@
-/*
- * crypto_internal: shared by the files of this directory.
- */
+/* declarations that the files of core/crypto share */
 #ifndef FABRIC_CORE_CRYPTO_INTERNAL_H
 #define FABRIC_CORE_CRYPTO_INTERNAL_H
 
@@ -28,19 +26,19 @@ struct CryptoPublicKey
 	size_t point_size;
 };
 
-/* a distinguished name, read */
+/* a parsed distinguished name */
 typedef struct CryptoDn
 {
 	char *text;
 	char *common_name;
-	FbBytes *ous; /* each in memory of its own */
+	FbBytes *ous; /* each in its own allocation */
 	size_t ous_count;
 } CryptoDn;
 
 struct CryptoCertificate
 {
 	X509 *x509;
-	FbBytes der; /* all bytes here are heap copies or lie in x509 */
+	FbBytes der; /* all bytes are heap copies or belong to x509 */
 	CryptoDn subject;
 	CryptoDn issuer;
 	FbBytes serial;
@@ -56,22 +54,22 @@ struct CryptoCertificate
 	CryptoPublicKey *public_key; /* NULL if not ECDSA, or on another curve */
 };
 
-/* the memory of opaque objects: OpenSSL's heap, which outlives every arena */
+/* memory of opaque objects: OpenSSL's heap, which outlives every arena */
 extern FbAllocator crypto_heap;
 
 /*
- * A verdict that was found without memory is none: "not valid" would give a transaction another
- * code than on all other nodes. So whoever is about to say it asks whether OpenSSL ran out of
- * memory since its error queue was empty (which empties it). But OpenSSL does not always leave a
- * word of it there. Where it may not, the question is put once more; and a lasting shortage shows
- * in that a plain allocation fails.
+ * A verdict reached without memory must not count: "not valid" would give a transaction another
+ * code than on all other nodes. So, before a function reports a negative verdict, it asks whether
+ * OpenSSL has run out of memory since its error queue was last empty (this call empties the queue).
+ * OpenSSL does not record every such failure. Where it may not, the operation is repeated once; a
+ * lasting shortage shows in a plain allocation that fails.
  */
 extern bool crypto_openssl_starved(void);
 extern bool crypto_memory_is_short(void);
 
 /*
- * fail with status; what OpenSSL says goes into the detail, and its error queue is emptied. Out of
- * memory in OpenSSL becomes FB_OUT_OF_MEMORY
+ * Fail with status. OpenSSL's messages become the detail, and its error queue is emptied. Out of
+ * memory in OpenSSL becomes FB_OUT_OF_MEMORY.
  */
 extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -79,8 +77,9 @@ extern FbStatus crypto_openssl_fail(FbError *error, FbStatus status, const char 
 /* ---- der.c ---- */
 
 /*
- * Take one element off the front of *input: its tag and content; strict DER lengths, tag numbers
- * below 31. whole (may be NULL): the element with its header. false if there is none.
+ * Take one element from the front of *input: its tag and content; strict DER lengths, tag numbers
+ * below 31. whole (may be NULL): the element with its header. Returns false if there is no such
+ * element.
  */
 extern bool der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole);
 extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
@@ -91,9 +90,9 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 #define DER_SEQUENCE 0x30
 
 /*
- * A signed structure SEQUENCE { body, algorithm, BIT STRING signature } (certificate, request,
- * revocation list) whose ECDSA signature by a key on curve is made low-S; equal to the input if it
- * is so already.
+ * Make the signature of a signed structure low-S: SEQUENCE { body, algorithm, BIT STRING signature
+ * } (certificate, request, revocation list), signed with an ECDSA key on curve. The result equals
+ * the input if the signature is low-S already.
  */
 extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator,
 									FbBytes *result, FbError *error);
@@ -102,15 +101,15 @@ extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator 
 
 /*
  * The content of the first PEM block of any type and with any headers, as Go's pem.Decode finds it.
- * *der is in crypto_heap and is the caller's to release; its data is NULL when there is no block.
+ * *der is in crypto_heap and the caller releases it; its data is NULL when there is no block.
  * Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus pem_read_first(FbBytes input, FbBytes *der, FbError *error);
 
 /*
- * The content of the first block without headers with one of the names (a NULL-terminated list), or
- * the input itself when it starts like DER; otherwise as above. found_name, rest (what follows the
- * block) may be NULL. Errors: FB_OUT_OF_MEMORY.
+ * The content of the first block without headers that has one of the names (a NULL-terminated
+ * list), or the input itself when it starts like DER; otherwise like pem_read_first. found_name and
+ * rest (the bytes after the block) may be NULL. Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest,
 						 const char **found_name, FbError *error);
@@ -120,8 +119,8 @@ extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator,
 /* ---- ecdsa.c ---- */
 
 /*
- * wrap pkey (a new reference is taken). FB_INVALID_KEY when it is not an uncompressed point on a
- * named curve of CryptoCurve
+ * Wrap pkey (takes a new reference). FB_INVALID_KEY when it is not an uncompressed point on a named
+ * curve of CryptoCurve.
  */
 extern FbStatus public_key_wrap(EVP_PKEY *pkey, CryptoPublicKey **public_key, FbError *error);
 
@@ -151,7 +150,7 @@ extern FbStatus alternative_names_make(const FbBytes *dns_names, size_t dns_name
 
 /* ---- x509.c ---- */
 
-/* algorithms of certificate signatures: ECDSA and RSA with SHA-2, as Go */
+/* allowed algorithms of certificate signatures: ECDSA and RSA with SHA-2, as in Go */
 extern bool signature_algorithm_allowed(int signature_nid);
 
 #endif

@@ -1,4 +1,4 @@
-/* PKCS#10 certificate requests */
+/* csr.c: PKCS#10 certificate requests */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/bio.h>

@@ -1,4 +1,7 @@
-/* the little DER that crypto does itself: elements, and low-S signatures of signed structures */
+/*
+ * der.c: the DER that this directory reads and writes itself: elements, and low-S signatures of
+ * signed structures
+ */
 #include "core/crypto/crypto_internal.h"
 
 bool
@@ -15,7 +18,7 @@ der_read(FbBytes *input, uint8_t *tag, FbBytes *content, FbBytes *whole)
 	{
 		size_t count = length & 0x7f;
 
-		/* four length bytes are more than any limit of ours; zero would be BER's indefinite form */
+		/* a length of more than four bytes exceeds every limit; zero means BER's indefinite form */
 		if (count == 0 || count > 4 || input->size < 2 + count)
 			return false;
 		length = 0;

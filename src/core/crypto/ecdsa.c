@@ -1,4 +1,4 @@
-/* ECDSA keys and signatures on the curves of Go's crypto/x509, with Fabric's low-S rule */
+/* ecdsa.c: ECDSA keys and signatures on the curves of Go's crypto/x509, with Fabric's low-S rule */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/bio.h>
@@ -10,7 +10,7 @@
 typedef struct CurveFacts
 {
 	const char *name;
-	const char *group_name; /* OpenSSL's */
+	const char *group_name; /* OpenSSL's name */
 	size_t scalar_bytes;
 	uint8_t order[CRYPTO_SCALAR_BYTES_MAX]; /* of the group, FIPS 186-4 D.1.2, big-endian */
 } CurveFacts;
@@ -61,7 +61,10 @@ curve_order(CryptoCurve curve)
 
 /* ---- signatures as bytes ---- */
 
-/* one INTEGER in shortest form, above zero and below the order, as a number of scalar_size bytes */
+/*
+ * read one INTEGER in shortest form, above zero and below the order, as a number of scalar_size
+ * bytes
+ */
 static bool
 read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
 {
@@ -87,9 +90,9 @@ read_scalar(FbBytes *input, CryptoCurve curve, uint8_t *scalar)
 }
 
 /*
- * SEQUENCE { r INTEGER, s INTEGER }. Of a certificate's signature this is all there is
- * (crypto/ecdsa, VerifyASN1). Of a message's, bytes behind s or behind the sequence do not matter
- * to Fabric (bccsp/utils/ecdsa.go, UnmarshalECDSASignature; encoding/asn1).
+ * SEQUENCE { r INTEGER, s INTEGER }. strict: the signature of a certificate must have no other
+ * bytes (crypto/ecdsa, VerifyASN1). In the signature of a message, Fabric ignores bytes after s or
+ * after the sequence (bccsp/utils/ecdsa.go, UnmarshalECDSASignature; encoding/asn1).
  */
 static bool
 read_signature(FbBytes signature, CryptoCurve curve, bool strict, uint8_t *r, uint8_t *s)
@@ -180,7 +183,7 @@ crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature, FbAllocator *all
 /* ---- keys ---- */
 
 /*
- * only keys with the name of their curve: parameters spelled out are refused, as Go does. kind:
+ * Only keys with a named curve are allowed: explicit parameters are refused, as in Go. kind:
  * "public key", ...
  */
 static FbStatus
@@ -294,7 +297,7 @@ crypto_public_key_point(const CryptoPublicKey *public_key)
 	return fb_bytes(public_key->point, public_key->point_size);
 }
 
-/* takes over pkey, also when it fails */
+/* takes ownership of pkey, also when it fails */
 static FbStatus
 private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 {
@@ -309,7 +312,7 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 		EVP_PKEY_free(pkey);
 		return status;
 	}
-	/* range of the secret, and that the public half belongs to it */
+	/* check the range of the secret, and that the public half belongs to it */
 	check = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
 	if (check == NULL || EVP_PKEY_check(check) != 1)
 	{
@@ -355,7 +358,7 @@ crypto_private_key_parse(FbBytes pem, CryptoPrivateKey **key, FbError *error)
 		return fb_fail(error, FB_INVALID_KEY, "private key has %zu bytes, more than %d", pem.size,
 					   FB_CERTIFICATE_BYTES_MAX);
 	der = FB_BYTES_EMPTY;
-	/* text only: pem_read would also take bare DER */
+	/* text only: pem_read would also accept bare DER */
 	if (pem.size > 0 && pem.data[0] != DER_SEQUENCE)
 		FB_TRY(pem_read(pem, names, &der, NULL, &name, error));
 	if (der.data == NULL)
@@ -414,7 +417,7 @@ crypto_private_key_public(const CryptoPrivateKey *key, CryptoPublicKey **public_
 	*public_key = NULL;
 	if (size <= 0)
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not read the public key");
-	/* by way of bytes, so that the result does not hold the secret */
+	/* copy by way of DER, so that the result does not hold the secret */
 	status = crypto_public_key_parse(fb_bytes(spki, size), public_key, error);
 	OPENSSL_free(spki);
 	return status;
@@ -470,9 +473,9 @@ crypto_sign(const CryptoPrivateKey *key, FbBytes message, FbAllocator *allocator
 }
 
 /*
- * Was it the point at infinity that stopped a verification? OpenSSL reports it like a failure of
- * its own, but the signature makes it: whoever has the private key can make one such for any
- * message. It is a wrong signature (FIPS 186-4 6.4.2, as Go has it), and no node may stop at it.
+ * Did the point at infinity stop the verification? OpenSSL reports it like an internal failure, but
+ * the cause is the signature: the owner of a private key can make such a signature for any message.
+ * It is an invalid signature (FIPS 186-4 6.4.2, as in Go), and must not stop a node.
  */
 static bool
 sum_is_infinity(unsigned long code)

@@ -1,9 +1,9 @@
-/* SHA-256, random bytes, wiping, and this directory's memory and error reporting */
+/* hash.c: SHA-256, random bytes, wiping, and the memory and error reporting of this directory */
 
 /*
- * The low-level SHA-256 functions are marked deprecated since OpenSSL 3.0 in favour of EVP, but
- * they are the only ones which neither allocate nor fail, and for short inputs they are several
- * times faster (no look-up of a provider for each hash).
+ * The low-level SHA-256 functions are deprecated since OpenSSL 3.0 in favor of EVP. They are used
+ * because only they neither allocate nor fail, and because they are several times faster for short
+ * inputs (EVP looks up a provider for each hash).
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
@@ -105,7 +105,7 @@ crypto_openssl_starved(void)
 bool
 crypto_memory_is_short(void)
 {
-	/* more than any structure of a certificate */
+	/* larger than any structure of a certificate */
 	void *probe = OPENSSL_malloc(65536);
 
 	OPENSSL_free(probe);

@@ -1,6 +1,6 @@
 /*
- * making certificates and revocation lists: extensions as cryptogen and Fabric CA write them,
- * signatures low-S
+ * issue.c: issue certificates and revocation lists: extensions as cryptogen and Fabric CA write
+ * them, signatures low-S
  */
 #include "core/crypto/crypto_internal.h"
 
@@ -79,7 +79,7 @@ alternative_names_make(const FbBytes *dns_names, size_t dns_names_count, FbAlloc
 						   "alternative name is empty or longer than %zu bytes", sizeof(name) - 1);
 		memcpy(name, dns_names[i].data, dns_names[i].size);
 		name[dns_names[i].size] = '\0';
-		/* IA5String without controls and spaces */
+		/* IA5String without control characters and spaces */
 		for (size_t k = 0; k < dns_names[i].size; k++)
 			if (name[k] <= ' ' || name[k] > '~')
 				return fb_fail(error, FB_INVALID_ARGUMENT,
@@ -118,7 +118,7 @@ add_extensions(X509 *x509, const CryptoTemplate *template, const CryptoPublicKey
 		usage[3] |= KU_KEY_CERT_SIGN | KU_CRL_SIGN;
 	if (template->is_tls)
 		usage[3] |= KU_KEY_ENCIPHERMENT;
-	/* how many bits at the end are not used */
+	/* number of unused bits at the end */
 	while ((usage[3] >> usage[2] & 1) == 0)
 		usage[2]++;
 	FB_TRY(add_extension(x509, "2.5.29.15", true, fb_bytes(usage, sizeof(usage)), error));
@@ -192,7 +192,7 @@ check_template(const CryptoTemplate *template, FbError *error)
 	if (template->not_after <= template->not_before)
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "a certificate cannot expire before it becomes valid");
-	/* years 1 to 9999: what X.509 can say */
+	/* years 1 to 9999, the range of X.509 */
 	if (template->not_before < -62135596800 || template->not_after > 253402300799)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "validity of a certificate is out of range");
 	if (template->serial.size > SERIAL_BYTES_MAX ||
@@ -316,7 +316,7 @@ add_revocation(X509_CRL *crl, const CryptoRevocation *revocation, FbError *error
 	{
 		done = X509_CRL_add0_revoked(crl, entry) == 1;
 		if (done)
-			entry = NULL; /* the list has it now */
+			entry = NULL; /* the list owns it now */
 	}
 	X509_REVOKED_free(entry);
 	ASN1_INTEGER_free(serial);

@@ -1,14 +1,14 @@
 /*
- * distinguished names: read as Go's pkix.Name, printed as Fabric's cid library prints them, and
- * made
+ * name.c: distinguished names: read as Go's pkix.Name does, printed as Fabric's cid library prints
+ * them, and made
  */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/err.h>
 
 /*
- * the attributes that Go knows, in the order of pkix.Name.ToRDNSequence; a list is one multi-valued
- * element of the name, otherwise the last one counts
+ * The attributes that Go knows, in the order of pkix.Name.ToRDNSequence. The values of a list form
+ * one multi-valued element of the name; of other attributes the last value is used.
  */
 static const struct
 {
@@ -29,7 +29,7 @@ static const struct
 
 #define KNOWN_ATTRIBUTES_COUNT (sizeof(known_attributes) / sizeof(known_attributes[0]))
 
-/* more attributes than any real name has; bounds the work for a hostile one */
+/* more attributes than any real name has; bounds the work on a hostile name */
 #define NAME_ENTRIES_MAX (FB_CERTIFICATE_OUS_MAX + 64)
 
 /* the value of one attribute as UTF-8, in crypto_heap */
@@ -45,7 +45,7 @@ entry_value(const X509_NAME *name, int index, FbBytes *value, FbError *error)
 	if (size < 0)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
 								   "unreadable attribute in a distinguished name");
-	/* a zero would cut the name short wherever it is a C string */
+	/* a zero byte would truncate the name wherever it is used as a C string */
 	if (memchr(text, '\0', size) != NULL || !fb_utf8_valid(fb_bytes(text, size)))
 		status =
 			fb_fail(error, FB_INVALID_CERTIFICATE, "invalid character in a distinguished name");
@@ -133,7 +133,7 @@ dn_fill(const X509_NAME *name, CryptoDn *dn, FbBytes *values, int count, FbError
 			FB_TRY(fb_bytes_copy(&crypto_heap, values[i], &dn->ous[next++], error));
 	}
 
-	/* RFC 2253: the last element first */
+	/* RFC 2253: elements in reverse order */
 	fb_buffer_init(&buffer, &crypto_heap);
 	for (size_t known = KNOWN_ATTRIBUTES_COUNT; known-- > 0;)
 		append_attribute(&buffer, name, values, count, known);

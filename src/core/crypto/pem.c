@@ -1,19 +1,19 @@
 /*
- * pem: text around DER, read exactly as Go's encoding/pem reads it (pem.go, Decode;
- * encoding/base64, StdEncoding), because every Fabric peer decides with it whether a creator or an
- * endorser has a certificate, and which.
+ * pem.c: DER in text form, read exactly as Go's encoding/pem reads it (pem.go, Decode;
+ * encoding/base64, StdEncoding), because every Fabric peer decides by it whether a creator or an
+ * endorser has a certificate, and which one.
  *
- * A block begins at the start of the input or of a line with "-----BEGIN ", type and "-----", and
- * nothing else but blanks and tabs on that line. Lines with a colon follow: headers, which mean
- * nothing here. The content ends at the next line that begins with "-----END "; after it come the
- * same type, "-----" and a rest of the line that is blank. Lines end with LF or CRLF. In the
- * content blanks, tabs, CR and LF are skipped; what remains is base64 with its padding, of any line
- * length, unused bits of the last digit ignored. A block that breaks a rule is no block, and the
- * search continues after its first lines; text around blocks is ignored. OpenSSL's reader differs
- * in most of these points, so it is not used.
+ * A block begins at the start of the input or of a line with "-----BEGIN ", type and "-----",
+ * followed only by blanks and tabs on that line. Lines with a colon follow: headers, which are
+ * ignored here. The content ends before the next line that begins with "-----END ", followed by the
+ * same type, "-----" and a blank rest of the line. Lines end with LF or CRLF. In the content,
+ * blanks, tabs, CR and LF are skipped; the rest is base64 with its padding, with lines of any
+ * length, and unused bits of the last digit are ignored. Input that breaks one of these rules is
+ * not a block, and the search continues after its first lines. Text around blocks is ignored.
+ * OpenSSL's reader differs in most of these points, so it is not used.
  *
- * No allocation but for the content found; linear in the size of the input times the number of
- * BEGIN lines without an END of their own, and the callers' limits keep inputs small.
+ * Only the content found is allocated. The time is linear in the size of the input times the number
+ * of BEGIN lines without an END of their own; the callers' limits keep inputs small.
  */
 #include "core/crypto/crypto_internal.h"
 
@@ -60,7 +60,7 @@ pem_find(FbBytes bytes, FbBytes text)
 	return bytes.size;
 }
 
-/* take a line off the front, without its end and the blanks and tabs before that */
+/* take a line from the front, without its end and the blanks and tabs before the end */
 static FbBytes
 take_line(FbBytes *rest)
 {
@@ -91,8 +91,8 @@ digit_value(uint8_t c)
 }
 
 /*
- * Decode to out (space for 3/4 of the text; NULL: only check and count). Groups of four digits; the
- * last may end with one or two '=', after which there is nothing.
+ * Decode to out (space for 3/4 of the text; NULL: only check and count). The text has groups of
+ * four digits; the last may end with one or two '=', after which nothing may follow.
  */
 static bool
 base64_decode(FbBytes text, uint8_t *out, size_t *out_size)
@@ -138,8 +138,8 @@ typedef struct PemBlock
 } PemBlock;
 
 /*
- * rest: behind "-----BEGIN " of a block; afterwards behind the block, or, when this is none, where
- * the search continues
+ * rest: the input after "-----BEGIN " of a block. Afterwards: the input after the block or, when
+ * this is not a block, the place where the search continues.
  */
 static bool
 pem_read_block(FbBytes *rest, PemBlock *block, bool *ended)
@@ -161,7 +161,7 @@ pem_read_block(FbBytes *rest, PemBlock *block, bool *ended)
 
 		if (rest->size == 0)
 		{
-			*ended = true; /* Go gives up here, also if a block began inside the headers */
+			*ended = true; /* Go stops here, even if a block began inside the headers */
 			return false;
 		}
 		line = take_line(&next);
@@ -170,7 +170,7 @@ pem_read_block(FbBytes *rest, PemBlock *block, bool *ended)
 		block->has_headers = true;
 		*rest = next;
 	}
-	/* the content may be empty, and then its END stands where it would begin */
+	/* the content may be empty; then the END line is directly at its start */
 	if (!block->has_headers && has_prefix(*rest, pem_skip(FB_BYTES_LITERAL(END_TEXT), 1)))
 	{
 		end = 0;
@@ -223,7 +223,7 @@ next_block(FbBytes *rest, PemBlock *block)
 static FbStatus
 decode_block(const PemBlock *block, FbBytes *der, FbError *error)
 {
-	/* one byte more: an empty block is a block, and has data */
+	/* one byte more, because an empty block is a block and needs a data pointer */
 	uint8_t *out = fb_allocate(&crypto_heap, block->text.size / 4 * 3 + 4);
 	size_t size;
 
@@ -254,7 +254,7 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest,
 	*der = FB_BYTES_EMPTY;
 	if (rest != NULL)
 		*rest = FB_BYTES_EMPTY;
-	/* an ASN.1 SEQUENCE with a length of two bytes or more: no text starts like this */
+	/* an ASN.1 SEQUENCE with a length of two bytes or more: text never starts like this */
 	if (input.size > 1 && input.data[0] == DER_SEQUENCE && input.data[1] >= 0x80)
 	{
 		if (found_name != NULL)
@@ -265,7 +265,7 @@ pem_read(FbBytes input, const char *const *names, FbBytes *der, FbBytes *rest,
 	{
 		for (int i = 0; names[i] != NULL; i++)
 		{
-			/* a header means encryption: nothing here reads that */
+			/* a header means encryption, which is not supported here */
 			if (!fb_bytes_equal(block.type, fb_bytes_of_text(names[i])) || block.has_headers ||
 				block.text.size == 0)
 				continue;

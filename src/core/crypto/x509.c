@@ -1,4 +1,4 @@
-/* certificates: parsed once, into plain values */
+/* x509.c: certificates, parsed once into plain values */
 #include "core/crypto/crypto_internal.h"
 
 #include <openssl/bio.h>
@@ -7,13 +7,13 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
-/* real certificates have about ten; bounds the search for doubles */
+/* real certificates have about ten; bounds the search for duplicates */
 #define EXTENSIONS_MAX 64
 
 static const char *const certificate_names[] = {"CERTIFICATE", NULL};
 
 /*
- * critical extensions that this file, or OpenSSL on its behalf, handles: those of Go's
+ * critical extensions that this file, or OpenSSL on its behalf, handles: the same as in Go's
  * crypto/x509
  */
 static const int understood_extensions[] =
@@ -74,7 +74,7 @@ read_fields(CryptoCertificate *certificate, FbError *error)
 	uint32_t usage;
 	FbStatus status;
 
-	/* this fills OpenSSL's cache of extensions; the flags tell whether all of them could be read */
+	/* this fills OpenSSL's cache of extensions; the flags tell whether it could read all of them */
 	if (X509_check_purpose(x509, -1, 0) != 1 ||
 		(X509_get_extension_flags(x509) & EXFLAG_INVALID) != 0)
 		return crypto_openssl_fail(error, FB_INVALID_CERTIFICATE,
@@ -135,7 +135,7 @@ read_certificate(FbBytes der, CryptoCertificate **result, FbError *error)
 	}
 	if (status == FB_OK)
 	{
-		/* OpenSSL reads BER; what is hashed and compared must have one form only */
+		/* OpenSSL reads BER, but bytes that are hashed and compared must have one form only */
 		size = i2d_X509(certificate->x509, &again);
 		if (size <= 0 || !fb_bytes_equal(fb_bytes(again, size), der))
 			status =
@@ -162,7 +162,7 @@ certificate_from_der(FbBytes der, CryptoCertificate **result, FbError *error)
 
 	if (status != FB_INVALID_CERTIFICATE)
 		return status;
-	/* see crypto_openssl_starved: what is malformed once is malformed twice */
+	/* see crypto_openssl_starved: malformed bytes fail a second time as well */
 	if (read_certificate(der, &again, NULL) == status && !crypto_memory_is_short())
 		return status;
 	crypto_certificate_free(again);
@@ -423,7 +423,7 @@ crypto_certificate_same_key(const CryptoCertificate *first, const CryptoCertific
 {
 	bool same = EVP_PKEY_eq(X509_get0_pubkey(first->x509), X509_get0_pubkey(second->x509)) == 1;
 
-	/* keys of different kinds leave an entry there */
+	/* EVP_PKEY_eq leaves an entry in the error queue for keys of different kinds */
 	ERR_clear_error();
 	return same;
 }
@@ -443,7 +443,7 @@ bool
 crypto_certificate_extension(const CryptoCertificate *certificate, const char *oid, FbBytes *value)
 {
 	*value = FB_BYTES_EMPTY;
-	/* by the text of each: nothing is allocated, so nothing can fail */
+	/* compare the text of each name: this allocates nothing, so it cannot fail */
 	for (int i = 0; i < X509_get_ext_count(certificate->x509); i++)
 	{
 		X509_EXTENSION *extension = X509_get_ext(certificate->x509, i);

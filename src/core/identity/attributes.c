@@ -1,7 +1,7 @@
 /*
- * What chaincode may ask about its caller: the client id and the attributes that Fabric CA put into
- * the certificate, as Fabric's cid and attrmgr libraries do. The JSON is read as Go's encoding/json
- * reads it into struct{Attrs map[string]string `json:"attrs"`}.
+ * attributes.c: data about its caller that chaincode can get: the client id, and the attributes
+ * that Fabric CA put into the certificate, as Fabric's cid and attrmgr libraries return them. The
+ * JSON is read as Go's encoding/json reads it into struct{Attrs map[string]string `json:"attrs"`}.
  */
 #include "core/identity/identity_internal.h"
 
@@ -72,7 +72,7 @@ skip_space(Json *json)
 		json->at++;
 }
 
-/* the next character that is no white space, taken if it is this one */
+/* skip white space; take the next character if it is c */
 static bool
 attribute_take(Json *json, char c)
 {
@@ -134,7 +134,7 @@ append_utf8(FbBuffer *buffer, uint32_t c)
 
 #define REPLACEMENT_CHARACTER 0xfffd
 
-/* after the backslash */
+/* read an escape sequence after the backslash */
 static bool
 read_escape(Json *json, FbBuffer *buffer)
 {
@@ -176,8 +176,7 @@ read_escape(Json *json, FbBuffer *buffer)
 }
 
 /*
- * one character of the string as UTF-8; what is none becomes the replacement character, byte by
- * byte
+ * Read one character of the string as UTF-8. Each invalid byte becomes the replacement character.
  */
 static void
 read_plain(Json *json, FbBuffer *buffer)
@@ -355,7 +354,7 @@ parse_attributes(Json *json, AttributeList *list)
 
 	if (take_word(json, "null"))
 	{
-		list->count = 0; /* a map set to null forgets what was in it */
+		list->count = 0; /* null for a map discards its content */
 		return true;
 	}
 	if (!attribute_take(json, '{'))
@@ -375,7 +374,7 @@ parse_attributes(Json *json, AttributeList *list)
 	return attribute_take(json, '}');
 }
 
-/* Go's decoder does not mind the case of a field's name */
+/* Go's decoder ignores the case of a field's name */
 static bool
 is_attrs(FbBytes name)
 {
@@ -468,7 +467,7 @@ certificate_attribute(const CryptoCertificate *certificate, FbBytes name, FbAllo
 
 /* ---- writing ---- */
 
-/* a string as Go's json.Marshal writes it: safe inside HTML, too */
+/* write a string as Go's json.Marshal does, which also makes it safe inside HTML */
 static void
 append_string(FbBuffer *buffer, FbBytes text)
 {

@@ -1,6 +1,4 @@
-/*
- * identity.c: an identity, which is a certificate that one MSP vouches for (msp/identities.go)
- */
+/* identity.c: an identity, which is a certificate that is valid in an MSP (msp/identities.go) */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 
@@ -117,7 +115,7 @@ identity_destroy(Identity *identity)
 	fb_release(identity->allocator, identity);
 }
 
-/* ---- asking it ---- */
+/* ---- accessors ---- */
 
 const Msp *
 identity_msp(const Identity *identity)

@@ -1,17 +1,15 @@
-/*
- * identity_internal: shared by the files of this directory.
- */
+/* declarations that the files of core/identity share */
 #ifndef FABRIC_CORE_IDENTITY_INTERNAL_H
 #define FABRIC_CORE_IDENTITY_INTERNAL_H
 
 #include "core/identity/identity.h"
 
-/* roles that a NodeOU can stand for: IDENTITY_ADMIN to IDENTITY_ORDERER */
+/* number of roles that a NodeOU can stand for: IDENTITY_ADMIN to IDENTITY_ORDERER */
 #define IDENTITY_ROLES_COUNT 5
 
 /*
- * an organizational unit, and over which chain of CAs it counts (certifiers: SHA-256, or empty for
- * any)
+ * an organizational unit, and the chain of CAs for which it is valid (certifiers: SHA-256, or empty
+ * for any)
  */
 typedef struct OuIdentifier
 {
@@ -31,11 +29,11 @@ struct Msp
 	FbAllocator *allocator;
 	char *id;
 	FbBytes config;
-	CertificateList roots; /* low-S, as Fabric keeps them */
+	CertificateList roots; /* in low-S form, as Fabric keeps them */
 	CertificateList intermediates;
-	const CryptoCertificate *
-		*issuers; /* of roots, then of intermediates: who signed them (itself for a root) */
-	/* of the intermediates: does another configured CA stand below it? likewise root_inner */
+	const CryptoCertificate **issuers; /* of roots, then of intermediates: the CA that signed each
+										  (a root signed itself) */
+	/* of the intermediates: is another configured CA below it? root_inner: the same for roots */
 	bool *inner;
 	bool *root_inner;
 	CryptoCrl **crls;
@@ -50,7 +48,7 @@ struct Msp
 	CertificateList tls_intermediates;
 };
 
-/* which form of a certificate is hashed: depends on the key that signed it */
+/* the form of a certificate that is hashed: depends on the key that signed it */
 typedef enum NormalForm
 {
 	NORMAL_AS_IS,	   /* not signed with ECDSA */
@@ -66,17 +64,18 @@ struct Identity
 	CryptoCertificate *certificate;
 	FbBytes serialized;
 	NormalForm form;
-	uint8_t digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form: the identity id */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form; its hex is the identity
+											id */
 	char id[2 * CRYPTO_SHA256_BYTES + 1];
-	uint8_t certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate */
+	uint8_t certifiers[CRYPTO_SHA256_BYTES]; /* over the chain without the certificate itself */
 	IdentityRole role;
 	bool is_listed_admin;
-	FbBytes *ous; /* of the certificate, sorted: policies ask for them again and again. NULL where
-					 only the role is of interest */
+	FbBytes *ous; /* of the certificate, sorted, because policies look them up repeatedly. NULL
+					 where only the role is needed. */
 	size_t ous_count;
 };
 
-/* ---- scratch.c: temporary memory out of another allocator, given back as a whole ---- */
+/* ---- scratch.c: temporary memory from another allocator, released as a whole ---- */
 
 typedef struct Scratch
 {
@@ -91,8 +90,8 @@ extern void scratch_free(Scratch *scratch);
 /* ---- msp_validate.c ---- */
 
 /*
- * the one chain of a certificate to the MSP's CAs, at its NotBefore + 1 s. Errors:
- * FB_INVALID_IDENTITY
+ * The only chain of a certificate to the MSP's CAs, at its NotBefore + 1 s. Errors:
+ * FB_INVALID_IDENTITY.
  */
 extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certificate,
 								 CryptoChain *chain, FbError *error);
@@ -100,26 +99,26 @@ extern FbStatus msp_unique_chain(const Msp *msp, const CryptoCertificate *certif
 extern FbStatus msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
 									 const CryptoCertificate *issuer, FbError *error);
 /*
- * is this a name that a host can have? Labels of letters, digits, '-', '_' and ':', none empty,
- * none begins with '-'; the first one may be "*" (validHostname of Go's crypto/x509)
+ * Can a host have this name? Labels of letters, digits, '-', '_' and ':', none empty, none begins
+ * with '-'; the first one may be "*" (validHostname of Go's crypto/x509).
  */
 extern bool msp_is_host_name(const char *name);
-/* does another configured CA stand below this one of the MSP's CAs? */
+/* Is another configured CA below this one of the MSP's CAs? */
 extern bool msp_is_inner(const Msp *msp, const CryptoCertificate *ca);
 
 /* SHA-256 over the DER of chain[from], chain[from + 1], ... */
 extern void chain_digest(const CryptoChain *chain, size_t from,
 						 uint8_t digest[CRYPTO_SHA256_BYTES]);
 
-/* msp_unique_chain with these CAs */
+/* like msp_unique_chain, with these CAs */
 extern FbStatus chain_unique(const CertificateList *roots, const CertificateList *intermediates,
 							 const CryptoCertificate *certificate, CryptoChain *chain,
 							 FbError *error);
 /* the position of a CA in the list; false if it is not there */
 extern bool msp_find_ca(const CertificateList *list, FbBytes der, size_t *index);
 /*
- * all rules about a certificate that is to be an identity; fills everything of *identity but
- * allocator, certificate and serialized
+ * Check all rules for the certificate of an identity; sets every field of *identity but allocator,
+ * certificate and serialized.
  */
 extern FbStatus identity_check(Identity *identity, const Msp *msp,
 							   const CryptoCertificate *certificate, FbAllocator *scratch,
@@ -128,8 +127,8 @@ extern FbStatus identity_check(Identity *identity, const Msp *msp,
 /* ---- identity.c ---- */
 
 /*
- * one of the certificate's organizational units has this name; not for an identity that only
- * identity_check has filled
+ * Does one of the certificate's organizational units have this name? Not for an identity that only
+ * identity_check has filled in.
  */
 extern bool identity_has_ou(const Identity *identity, FbBytes name);
 

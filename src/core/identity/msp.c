@@ -1,5 +1,5 @@
 /*
- * an organisation's definition: its CAs, revocation lists, organizational units and admins
+ * msp.c: an organization's definition: its CAs, revocation lists, organizational units and admins
  * (msp/mspimplsetup.go, MSP version 1.4.3)
  */
 #include "core/identity/identity_internal.h"
@@ -15,7 +15,7 @@ identity_role_name(IdentityRole role)
 	return names[role];
 }
 
-/* say which part of the definition an error is about */
+/* add the part of the definition to an error */
 static FbStatus
 fail_in(FbStatus status, const char *part, size_t index, FbError *error)
 {
@@ -45,11 +45,11 @@ mark_inner(Msp *msp, const CryptoCertificate *ca)
 		msp->inner[index] = true;
 }
 
-/* ---- making it ---- */
+/* ---- creation ---- */
 
 /*
- * mspimpl.go, getIdentityFromConf: the software provider takes ECDSA and RSA keys only; of TLS CAs
- * only what Go's parser takes counts
+ * mspimpl.go, getIdentityFromConf: the software provider accepts ECDSA and RSA keys only. TLS CAs
+ * are only parsed, so they need a key that Go's parser accepts.
  */
 static FbStatus
 msp_check_key(const CryptoCertificate *certificate, bool tls, FbError *error)
@@ -92,9 +92,9 @@ load_certificates(Msp *msp, const ProtobufCBinaryData *from, size_t count, const
 }
 
 /*
- * Who signed a CA, as far as its normal form depends on it (mspimpl.go, sanitizeCert): NULL when it
- * is not signed with ECDSA. A root signs itself, also where it is listed among the intermediates,
- * and must be allowed to.
+ * Find the signer of a CA, as far as its normal form depends on it (mspimpl.go, sanitizeCert): NULL
+ * when the CA is not signed with ECDSA. A root signs itself, even if it is listed among the
+ * intermediates, and must be allowed to sign.
  */
 static FbStatus
 find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate **issuer,
@@ -123,7 +123,7 @@ find_issuer(const Msp *msp, const CryptoCertificate *ca, const CryptoCertificate
 	return FB_OK;
 }
 
-/* the form of a certificate that is hashed and compared; issuer NULL: as it is */
+/* the form of a certificate that is hashed and compared; issuer NULL: unchanged */
 static FbStatus
 msp_normalize(const CryptoCertificate *certificate, const CryptoCertificate *issuer,
 			  FbAllocator *allocator, FbBytes *normal, FbError *error)
@@ -142,8 +142,8 @@ authority_at(Msp *msp, size_t index)
 }
 
 /*
- * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first one is
- * replaced: what they are found with are the certificates as configured.
+ * Replace every CA by its low-S form (sanitizeCert). All issuers are found before the first CA is
+ * replaced, because they are found with the certificates as configured.
  */
 static FbStatus
 normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
@@ -177,7 +177,7 @@ normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 	{
 		CryptoCertificate *low_s;
 
-		/* OpenSSL takes long to decode a certificate, and most are normal already */
+		/* decoding a certificate with OpenSSL is slow, and most are normal already */
 		if (fb_bytes_equal(normal[i], crypto_certificate_der(*authority_at(msp, i))))
 			continue;
 		FB_TRY(crypto_certificate_parse(normal[i], &low_s, error));
@@ -206,7 +206,7 @@ load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 		if (status == FB_OK)
 		{
 			msp->crls_count++;
-			/* Fabric takes such a list, but then every identity of the MSP is invalid */
+			/* Fabric accepts such a list, but then every identity of the MSP is invalid */
 			if (crypto_crl_aki(msp->crls[i]).size == 0)
 				status =
 					fb_fail(error, FB_INVALID_CERTIFICATE, "it has no authority key identifier");
@@ -217,7 +217,10 @@ load_crls(Msp *msp, const Msp__FabricMSPConfig *config, FbError *error)
 	return FB_OK;
 }
 
-/* every CA is one, can be told by its key identifier, has exactly one chain and is not revoked */
+/*
+ * Every CA must be a CA, be identified by its key identifier, have exactly one chain and not be
+ * revoked.
+ */
 static FbStatus
 check_cas(const Msp *msp, const CertificateList *checked, const CertificateList *roots,
 		  const CertificateList *intermediates, const char *part, FbError *error)
@@ -265,8 +268,8 @@ mark_inner_nodes(Msp *msp, FbError *error)
 }
 
 /*
- * getCertifiersIdentifier: the hash over the chain of a CA that is named in the definition and must
- * be one of the MSP's
+ * getCertifiersIdentifier: the hash over the chain of a CA that the definition names; the CA must
+ * be one of the MSP's.
  */
 static FbStatus
 certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch,
@@ -290,7 +293,7 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch,
 		candidate = is_root ? msp->roots.items[i] : msp->intermediates.items[i - msp->roots.count];
 		status = msp_normalize(named, msp->issuers[i], scratch, &normal, error);
 		if (status == FB_INVALID_CERTIFICATE)
-			status = FB_OK; /* signed with another kind of key: not this one */
+			status = FB_OK; /* signed with a key of another kind: not this CA */
 		else if (status == FB_OK && fb_bytes_equal(normal, crypto_certificate_der(candidate)))
 			ca = candidate;
 	}
@@ -332,7 +335,7 @@ load_ou(const Msp *msp, const Msp__FabricOUIdentifier *from, bool certificate_ne
 	return FB_OK;
 }
 
-/* the roles mostly name the same certificate, which OpenSSL takes long to decode */
+/* the roles mostly name the same certificate, which is slow to decode with OpenSSL */
 static FbStatus
 load_node_ou(Msp *msp, const Msp__FabricOUIdentifier *const from[IDENTITY_ROLES_COUNT], int role,
 			 FbAllocator *scratch, FbError *error)
@@ -438,7 +441,7 @@ static FbStatus
 check_crypto_config(const Msp__FabricCryptoConfig *config, FbError *error)
 {
 	if (config == NULL)
-		return FB_OK; /* the defaults are what we have */
+		return FB_OK; /* the defaults are the only algorithms supported here */
 	if (config->signature_hash_family[0] != '\0' &&
 		strcmp(config->signature_hash_family, "SHA2") != 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "signature hash family \"%s\" is not supported",
@@ -467,8 +470,8 @@ msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 	if (msp->id == NULL)
 		return fb_out_of_memory(error);
 	/*
-	 * Fabric refuses one without a usable certificate and key; a key has no place in what all
-	 * members read
+	 * Fabric refuses a signing identity without a usable certificate and key; here it is always
+	 * refused, because a private key must not be in a definition that all members read
 	 */
 	if (config->signing_identity != NULL)
 		return fb_fail(error, FB_INVALID_CONFIG, "MSP \"%s\" has a signing identity", msp->id);
@@ -561,7 +564,7 @@ msp_destroy(Msp *msp)
 	fb_release(msp->allocator, msp);
 }
 
-/* ---- asking it ---- */
+/* ---- accessors ---- */
 
 const char *
 msp_id(const Msp *msp)

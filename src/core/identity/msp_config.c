@@ -1,4 +1,7 @@
-/* the definition of an organisation as bytes: what configtxgen makes from an MSP folder */
+/*
+ * msp_config.c: the definition of an organization as bytes, as configtxgen makes it from an MSP
+ * folder
+ */
 #include "core/identity/identity_internal.h"
 #include "core/proto/proto.h"
 

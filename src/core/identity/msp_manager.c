@@ -1,8 +1,8 @@
 /*
- * the MSPs of a channel, and a cache of the identities that were met: hashed by the serialized
- * bytes, least recently used go first. What was found not to be an identity is remembered too, with
- * its reason: garbage that is sent a thousand times is checked once. The verdict
- * depends on bytes and configuration alone, and not on the time.
+ * msp_manager.c: the MSPs of a channel, and a cache of identities: hashed by the serialized bytes;
+ * the least recently used entries are removed first. Refusals are cached too, with their reasons,
+ * so that invalid bytes that are sent a thousand times are checked once. The verdict depends only
+ * on bytes and configuration, not on the time.
  */
 #include "core/identity/identity_internal.h"
 
@@ -17,7 +17,7 @@ typedef struct CacheEntry
 	struct CacheEntry *newer;
 } CacheEntry;
 
-/* by last use; refusals by the time at which they were found */
+/* by last use; refusals by the time when they were found */
 typedef struct EntryList
 {
 	CacheEntry *newest;
@@ -50,7 +50,7 @@ msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **m
 		return fb_out_of_memory(error);
 	result->allocator = allocator;
 	result->identities_max = identities_max > 0 ? identities_max : 1;
-	/* twice as many buckets as identities, within reason */
+	/* twice as many buckets as identities, up to a limit */
 	result->buckets_count = 16;
 	while (result->buckets_count < 2 * result->identities_max && result->buckets_count < (size_t) 1
 																							 << 20)
@@ -153,7 +153,7 @@ msp_manager_destroy(MspManager *manager)
 	fb_release(manager->allocator, manager);
 }
 
-/* ---- organisations ---- */
+/* ---- organizations ---- */
 
 static FbStatus
 reserve_msp(MspManager *manager, FbError *error)
@@ -188,7 +188,7 @@ msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbErro
 	FB_TRY(reserve_msp(manager, error));
 	scratch_init(&scratch, manager->allocator);
 	status = msp_config_unwrap(msp_config, &scratch.allocator, &config, error);
-	/* the same bytes need no second look */
+	/* equal bytes need no second check */
 	for (size_t i = 0; i < manager->msps_count && status == FB_OK && existing == NULL; i++)
 		if (fb_bytes_equal(manager->msps[i]->config, config))
 			existing = manager->msps[i];
@@ -206,7 +206,7 @@ msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp, FbErro
 			return status;
 		}
 		manager->msps[manager->msps_count++] = added;
-		/* an identity of no MSP so far may be one of this MSP */
+		/* an identity whose MSP was not known may belong to this MSP */
 		while (manager->refusals.oldest != NULL)
 			forget_oldest(manager, &manager->refusals);
 		existing = added;
@@ -261,7 +261,7 @@ find_msp(const MspManager *manager, FbBytes serialized, const Msp **msp, FbError
 	return status;
 }
 
-/* whether a status tells about the bytes, and not about a failure of our own */
+/* Does the status depend on the bytes, and not on a failure of this node? */
 static bool
 is_identity_refusal(FbStatus status)
 {
@@ -269,7 +269,7 @@ is_identity_refusal(FbStatus status)
 		   status != FB_INTERNAL;
 }
 
-/* identity NULL: a refusal. Takes the identity */
+/* identity NULL: a refusal. Takes ownership of the identity. */
 static FbStatus
 manager_add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], Identity *identity,
 				  const FbError *refusal, FbError *error)
@@ -294,7 +294,7 @@ manager_add_entry(MspManager *manager, const uint8_t key[CRYPTO_SHA256_BYTES], I
 	entry->chain = *bucket;
 	*bucket = entry;
 	list_add_newest(identity != NULL ? &manager->identities : &manager->refusals, entry);
-	/* no caller holds a refusal, so the oldest can be removed at once */
+	/* callers hold no refusals, so the oldest can be removed at once */
 	if (manager->refusals.count > manager->identities_max)
 		forget_oldest(manager, &manager->refusals);
 	return FB_OK;

@@ -1,6 +1,4 @@
-/*
- * msp_validate.c: does an MSP vouch for a certificate (msp/mspimplvalidate.go)
- */
+/* msp_validate.c: is a certificate valid in an MSP? (msp/mspimplvalidate.go) */
 #include "core/identity/identity_internal.h"
 
 #define OID_ALTERNATIVE_NAMES "2.5.29.17"
@@ -31,7 +29,7 @@ bool
 msp_is_host_name(const char *name)
 {
 	size_t size = strlen(name);
-	size_t label = 0; /* where the present one starts */
+	size_t label = 0; /* start of the current label */
 
 	if (size > 0 && name[size - 1] == '.')
 		size--;
@@ -42,7 +40,7 @@ msp_is_host_name(const char *name)
 		if (i == size || c == '.')
 		{
 			if (i == label)
-				return false; /* an empty one */
+				return false; /* an empty label */
 			label = i + 1;
 		}
 		else if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -55,7 +53,7 @@ msp_is_host_name(const char *name)
 
 /*
  * A rule of Go 1.14 that Fabric keeps (verifyLegacyNameConstraints): a certificate whose common
- * name looks like that of a host needs alternative names when a CA above it has name constraints
+ * name looks like a host name needs alternative names when a CA above it has name constraints.
  */
 static FbStatus
 check_legacy_name_constraints(const CryptoChain *chain, FbError *error)
@@ -164,9 +162,9 @@ msp_is_listed_admin(const Msp *msp, const uint8_t digest[CRYPTO_SHA256_BYTES])
 }
 
 /*
- * NodeOUs on: exactly one organizational unit of the certificate is one of the four, and it was
- * given by the certifiers that the MSP names. Where two roles have one name, the later of client,
- * peer, admin, orderer counts, as in Fabric.
+ * With NodeOUs: exactly one organizational unit of the certificate must be one of the four, and be
+ * valid for the certifiers that the MSP names. If two roles have the same name, the later one of
+ * client, peer, admin, orderer counts, as in Fabric.
  */
 static FbStatus
 check_node_ous(Identity *identity, const CryptoCertificate *certificate, FbError *error)

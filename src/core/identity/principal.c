@@ -1,5 +1,5 @@
 /*
- * whom a policy means, and whether an identity is one of them (msp/mspimpl.go
+ * principal.c: which identities satisfy a principal of a policy (msp/mspimpl.go,
  * satisfiesPrincipalInternalV142)
  */
 #include "core/identity/identity_internal.h"
@@ -9,8 +9,8 @@ static FbStatus principal_read(int32_t classification, FbBytes bytes, size_t *pa
 							   FbAllocator *allocator, const Principal **result, FbError *error);
 
 /*
- * a message inside a principal that does not unpack makes the principal impossible; memory and
- * limits stay errors
+ * A message inside a principal that cannot be unpacked makes the principal impossible; lack of
+ * memory and limits stay errors.
  */
 static FbStatus
 principal_forgive(FbStatus status, Principal *principal)
@@ -69,7 +69,7 @@ principal_read_identity(FbBytes bytes, FbAllocator *allocator, Principal *princi
 										 allocator, &normal, error);
 		/*
 		 * not a signature of this curve: then its issuer has no key of this curve, and the digest,
-		 * all zeros, is never compared with success
+		 * all zeros, never compares equal
 		 */
 		if (status == FB_INVALID_CERTIFICATE)
 			status = FB_OK;

@@ -1,10 +1,10 @@
-/* temporary memory out of a long-lived allocator */
+/* scratch.c: temporary memory from a long-lived allocator */
 #include "core/identity/identity_internal.h"
 
 typedef struct ScratchBlock
 {
 	struct ScratchBlock *next;
-	uint64_t data[]; /* the alignment of a memory context's chunks, not malloc's */
+	uint64_t data[]; /* aligned like a memory context's chunks, not like malloc's */
 } ScratchBlock;
 
 static void *
@@ -26,7 +26,7 @@ scratch_allocate(FbAllocator *self, size_t size)
 static void
 scratch_release(FbAllocator *self, void *pointer)
 {
-	/* everything goes at once, soon */
+	/* everything is released together, soon */
 }
 
 void

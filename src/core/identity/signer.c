@@ -1,4 +1,4 @@
-/* a certificate with its private key */
+/* signer.c: a certificate with its private key */
 #include "core/identity/identity_internal.h"
 
 struct Signer
@@ -27,7 +27,9 @@ signer_fill(Signer *signer, const char *msp_id, FbBytes certificate_pem, FbBytes
 									crypto_certificate_public_key(signer->certificate)))
 		return fb_fail(error, FB_INVALID_KEY, "private key does not belong to certificate \"%s\"",
 					   crypto_certificate_subject(signer->certificate));
-	/* encoded again, without text around the PEM block: these bytes go into every transaction */
+	/*
+	 * encode it again, without text around the PEM block: these bytes are part of every transaction
+	 */
 	scratch_init(&scratch, signer->allocator);
 	status = crypto_certificate_pem(signer->certificate, &scratch.allocator, &pem, error);
 	if (status == FB_OK)

@@ -1,6 +1,6 @@
 /*
- * a SignaturePolicyEnvelope, decoded and checked once, so that evaluation has nothing left to check
- * (common/cauthdsl/cauthdsl.go compile)
+ * decode.c: decode and check a SignaturePolicyEnvelope once, so that evaluation needs no checks
+ * (common/cauthdsl/cauthdsl.go, compile)
  */
 #include "core/policy/policy_internal.h"
 
@@ -19,7 +19,7 @@ decode_rule(Decoder *decoder, const Common__SignaturePolicy *message, size_t dep
 	const Common__SignaturePolicy__NOutOf *n_out_of;
 	PolicyRule *rules;
 
-	if (depth > FB_POLICY_DEPTH_MAX + 1) /* the leaves of the deepest operator */
+	if (depth > FB_POLICY_DEPTH_MAX + 1) /* one more for the leaves of the deepest operator */
 		return fb_fail(decoder->error, FB_LIMIT_EXCEEDED,
 					   "policy is nested more than %d operators deep", FB_POLICY_DEPTH_MAX);
 	if (++decoder->rules_count > FB_POLICY_RULES_MAX)
@@ -79,7 +79,7 @@ signature_policy_from_message(FbAllocator *allocator,
 							allocator, &principals[i], error);
 
 		/*
-		 * Fabric notices a bad principal only when an identity is compared with it, and then no
+		 * Fabric finds an invalid principal only when it compares an identity with it, and then no
 		 * identity satisfies it
 		 */
 		if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)

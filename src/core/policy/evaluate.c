@@ -1,6 +1,6 @@
 /*
- * Evaluation exactly as Fabric's common/cauthdsl/cauthdsl.go: greedy, in the order of rules and
- * signers, with the use of signers given back where a rule fails, and without backtracking. Also
+ * evaluate.c: evaluation exactly as in Fabric's common/cauthdsl/cauthdsl.go: greedy, in the order
+ * of rules and signers; a failing rule releases the signers that it used; no backtracking. Also
  * evaluation with role names instead of identities.
  */
 #include "core/policy/policy_internal.h"
@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 /*
- * which signers have been used up by a principal; one identity satisfies at most one of the whole
- * tree
+ * The signers that principals have used: one identity satisfies at most one principal of the whole
+ * tree.
  */
 typedef struct UsedSet
 {
@@ -20,13 +20,13 @@ typedef struct Evaluation
 {
 	const SignaturePolicy *policy;
 	size_t signers_count;
-	size_t words_count; /* of a UsedSet that count */
+	size_t words_count; /* number of used words in a UsedSet */
 	PolicyMatch match;
 	void *context;
-	PolicySigners *signers; /* NULL: match decides alone, and is asked for each rule */
+	PolicySigners *signers; /* NULL: match alone decides, and is called for each rule */
 } Evaluation;
 
-/* the signers that match the principal, as bits */
+/* the signers that match the principal, as a set of bits */
 static uint64_t *
 matching_signers(const Evaluation *evaluation, int32_t signed_by)
 {
@@ -48,7 +48,7 @@ matching_signers(const Evaluation *evaluation, int32_t signed_by)
 	return words;
 }
 
-/* the first signer that matches, is not used and valid, in the order of the signatures */
+/* Take the first signer that matches, is not used and is valid, in the order of the signatures. */
 static bool
 take_signer(const Evaluation *evaluation, int32_t signed_by, UsedSet *used)
 {
@@ -80,7 +80,7 @@ evaluate_principal(const Evaluation *evaluation, int32_t signed_by, UsedSet *use
 {
 	const Principal *principal;
 
-	/* the decoder refuses a rule that names a principal which is not there */
+	/* the decoder refuses a rule with a principal that does not exist */
 	FB_ASSERT((size_t) signed_by < evaluation->policy->principals_count);
 	principal = evaluation->policy->principals[signed_by];
 	if (principal == NULL)
@@ -107,13 +107,13 @@ evaluate_rule(const Evaluation *evaluation, const PolicyRule *rule, UsedSet *use
 	size_t used_bytes = evaluation->words_count * sizeof(uint64_t);
 	int64_t satisfied = 0;
 
-	/* a principal that is not satisfied uses up no signer */
+	/* a principal that is not satisfied uses no signer */
 	if (rule->signed_by >= 0)
 		return evaluate_principal(evaluation, rule->signed_by, used);
 
 	/*
-	 * all rules, also when enough are satisfied: later ones still use up signers, and that decides
-	 * about rules further on
+	 * evaluate all rules, even when enough are satisfied: later ones still use signers, which
+	 * affects the rules after them
 	 */
 	for (size_t i = 0; i < rule->rules_count; i++)
 	{
@@ -154,9 +154,9 @@ signature_policy_evaluate(const SignaturePolicy *policy, size_t signers_count, P
 }
 
 /*
- * ImplicitMeta (common/policies/implicitmeta.go): every member policy sees all signers. A policy
- * refers only to policies of sub-groups, so the recursion ends with the tree, whose depth the
- * decoder has limited.
+ * ImplicitMeta (common/policies/implicitmeta.go): every member policy gets all signers. A policy
+ * refers only to policies of sub-groups, so the depth of the recursion is that of the tree, which
+ * the decoder has limited.
  */
 bool
 policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch match, void *context)
@@ -175,7 +175,7 @@ policy_evaluate_match(const Policy *policy, size_t signers_count, PolicyMatch ma
 
 /* ---- signers with signatures ---- */
 
-/* space to note the comparisons of a policy's principals, none made yet */
+/* Make space for the comparisons of a policy's principals, and mark all as not made. */
 static FbStatus
 prepare_comparisons(PolicySigners *signers, size_t principals_count, FbError *error)
 {

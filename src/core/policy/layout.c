@@ -1,20 +1,20 @@
 /*
  * Layouts: the smallest sets of endorsers that satisfy policies.
  *
- * Sets are tried by size, starting at a lower bound that the policies' shape gives, and within a
- * size in the order of preference, each by really evaluating the policies with it: greedy
- * evaluation has cases where a set satisfies and a larger one does not, so nothing is concluded
- * from one set about another. The work is bounded by a budget of comparisons. When it is used up
- * without a result, endorsers are dropped one by one from the whole list, least preferred first, as
- * long as the rest satisfies.
+ * Sets are tried in the order of their size, starting at a lower bound that follows from the shape
+ * of the policies, and within a size in the order of preference. Each set is tested by evaluating
+ * the policies with it: in greedy evaluation a set may satisfy a policy that a larger one does not,
+ * so nothing can be concluded from one set about another. The work is bounded by a budget of
+ * comparisons. If it is exhausted without a result, endorsers are dropped one by one from the whole
+ * list, least preferred first, as long as the rest satisfies the policies.
  */
 #include "core/policy/policy_internal.h"
 
 #include <stdlib.h>
 
 /*
- * comparisons of a principal with an endorser, and rules visited: some 50 ms. Networks of up to 12
- * organisations need less than a hundredth
+ * Budget of comparisons of a principal with an endorser, and of visited rules: about 50 ms.
+ * Networks of up to 12 organizations need less than a hundredth of it.
  */
 #define LAYOUT_STEPS_MAX 4000000
 
@@ -27,29 +27,29 @@ typedef struct LayoutSearch
 	size_t policies_count;
 	const PolicyEndorser *endorsers;
 	size_t endorsers_count;
-	size_t rules_count; /* of all policies: the price of one evaluation */
+	size_t rules_count; /* of all policies: the cost of one evaluation */
 	uint64_t steps;
 
-	/* the set that is being tried */
+	/* the set that is being tested */
 	uint32_t chosen[FB_POLICY_ENDORSERS_MAX];
 	size_t chosen_count;
 
 	PolicyLayout *layouts;
 	size_t layouts_count;
 	size_t layouts_max;
-	uint32_t *masks; /* the same as bits */
+	uint32_t *masks; /* the same as a set of bits */
 	FbError *error;
 } LayoutSearch;
 
 /*
- * an endorser has the role peer; whether it has organizational units that a policy names is not
- * known here
+ * An endorser has the role peer. Its organizational units are not known here, so a principal that
+ * names one does not match it.
  */
 static bool
 endorser_matches(const PolicyEndorser *endorser, const Principal *principal)
 {
 	if (principal->impossible)
-		return false; /* a part of a combined one; others are not there at all */
+		return false; /* a part of a combined principal; other principals do not get here */
 	switch (principal->kind)
 	{
 		case PRINCIPAL_ROLE:
@@ -90,7 +90,9 @@ chosen_satisfies(LayoutSearch *search)
 	return true;
 }
 
-/* ---- what the shape of a policy says: who can matter, how many are needed at least ---- */
+/*
+ * ---- bounds from the shape of a policy: useful endorsers, and how many are needed at least ----
+ */
 
 static uint32_t
 endorsers_of_principal(const LayoutSearch *search, const Principal *principal)
@@ -129,8 +131,8 @@ compare_bounds(const void *a, const void *b)
 }
 
 /*
- * the needed smallest of bounds[]: their sum when no endorser can serve two of them, else the
- * largest of them
+ * Combine the `needed` smallest of bounds[]: their sum when no endorser can serve two of them,
+ * otherwise the largest of them.
  */
 static uint32_t
 combine_bounds(uint32_t *bounds, size_t bounds_count, size_t needed, bool distinct)
@@ -151,7 +153,7 @@ combine_bounds(uint32_t *bounds, size_t bounds_count, size_t needed, bool distin
 	return sum > FB_POLICY_ENDORSERS_MAX ? BOUND_NEVER : (uint32_t) sum;
 }
 
-/* each principal uses up an endorser of its own, so the rules of an operator add up */
+/* each principal uses an endorser of its own, so the bounds of an operator's rules add up */
 static FbStatus
 bound_of_rule(LayoutSearch *search, const SignaturePolicy *policy, const PolicyRule *rule,
 			  uint32_t *bound)
@@ -241,8 +243,8 @@ contains_known_layout(const LayoutSearch *search)
 }
 
 /*
- * all sets of this size of the candidates, in lexicographic order, until there are enough layouts
- * or the budget is used up
+ * Try all sets of this size of the candidates, in lexicographic order, until there are enough
+ * layouts or the budget is exhausted.
  */
 static FbStatus
 search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_count, size_t size)
@@ -264,7 +266,7 @@ search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_
 		if (search->layouts_count == search->layouts_max || search->steps > LAYOUT_STEPS_MAX)
 			return FB_OK;
 
-		/* the next set: move the last place that can still move */
+		/* the next set: advance the last place that can advance */
 		while (i > 0 && places[i - 1] == candidates_count - size + i - 1)
 			i--;
 		if (i == 0)
@@ -275,9 +277,7 @@ search_size(LayoutSearch *search, const uint32_t *candidates, size_t candidates_
 	}
 }
 
-/*
- * when the budget is exhausted: reduce all candidates to a minimal set
- */
+/* The budget is exhausted: reduce all candidates to a minimal set. */
 static FbStatus
 search_by_dropping(LayoutSearch *search, const uint32_t *candidates, size_t candidates_count)
 {
@@ -350,7 +350,7 @@ policy_layouts(FbAllocator *allocator, const Policy *const *policies, size_t pol
 	{
 		FB_TRY(search_size(&search, candidates, candidates_count, size));
 		if (size == 0 && search.layouts_count > 0)
-			break; /* every other set contains the empty one */
+			break; /* every other set contains the empty set */
 	}
 	if (search.layouts_count == 0 && search.steps > LAYOUT_STEPS_MAX)
 		FB_TRY(search_by_dropping(&search, candidates, candidates_count));

@@ -27,8 +27,10 @@ typedef enum OperatorKind
 	OPERATOR_OUT_OF
 } OperatorKind;
 
-/* an argument of an operator while its list grows: an operator, or a principal that has no number
- * yet */
+/*
+ * an argument of an operator while its list is read: an operator, or a principal that has no number
+ * yet
+ */
 typedef struct Argument
 {
 	struct Argument *next;
@@ -51,7 +53,7 @@ typedef struct Parser
 	FbError *error;
 } Parser;
 
-/* characters, not bytes, and from 1: what an editor shows */
+/* position in characters, not bytes, counted from 1, as editors show it */
 static size_t
 character_number(FbBytes text, size_t position)
 {
@@ -63,7 +65,7 @@ character_number(FbBytes text, size_t position)
 	return number;
 }
 
-/* move a byte offset back, or forth, to the start of a character */
+/* move a byte offset to the start of a character, backward or forward */
 static size_t
 character_start(FbBytes text, size_t position)
 {
@@ -72,7 +74,7 @@ character_start(FbBytes text, size_t position)
 	return position;
 }
 
-/* the detail of an error or notice: where in the text, with some of it */
+/* the detail of an error or notice: the place in the text, with some text around it */
 static void
 describe_place(FbBytes text, size_t position, char *out, size_t out_bytes)
 {
@@ -105,7 +107,7 @@ static void
 give_notice(Parser *parser, size_t position, const char *what)
 {
 	if (parser->notice == NULL || parser->notice->text[0] != '\0')
-		return; /* the first one is enough */
+		return; /* the first notice is enough */
 	snprintf(parser->notice->text, sizeof(parser->notice->text), "%s", what);
 	describe_place(parser->text, position, parser->notice->detail, sizeof(parser->notice->detail));
 }
@@ -128,7 +130,7 @@ policy_is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-/* the next character that is no white space, without taking it; 0 at the end */
+/* skip white space and return the next character without taking it; 0 at the end */
 static uint8_t
 policy_peek(Parser *parser)
 {
@@ -178,7 +180,7 @@ parse_operator_name(Parser *parser, OperatorKind *kind)
 	return FB_INVALID_POLICY;
 }
 
-/* the content of a quoted text; the quotes are ' or " and there is no escape */
+/* the content of a quoted text; quotes are ' or ", and there are no escapes */
 static FbStatus
 parse_quoted(Parser *parser, FbBytes *content)
 {
@@ -288,7 +290,7 @@ parse_principal(Parser *parser, Argument *argument)
 	return FB_OK;
 }
 
-/* give a principal the next number */
+/* number a principal with the next number */
 static FbStatus
 number_principal(Parser *parser, const Argument *argument, Common__SignaturePolicy *rule)
 {
@@ -327,7 +329,7 @@ new_rule(Parser *parser, Common__SignaturePolicy **rule)
 	return FB_OK;
 }
 
-/* the operator is complete: its rules in the order of the text, its principals numbered */
+/* The operator is complete: store its rules in the order of the text and number its principals. */
 static FbStatus
 close_operator(Parser *parser, int32_t needed, const Argument *arguments, size_t arguments_count,
 			   Common__SignaturePolicy *rule)
@@ -462,7 +464,7 @@ FbStatus
 policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *implicit_meta,
 							 FbError *error)
 {
-	static const char *const rules[] = {"ANY", "ALL", "MAJORITY"}; /* by number */
+	static const char *const rules[] = {"ANY", "ALL", "MAJORITY"}; /* indexed by number */
 	Common__ImplicitMetaPolicy message = COMMON__IMPLICIT_META_POLICY__INIT;
 	const uint8_t *space = text.size > 0 ? memchr(text.data, ' ', text.size) : NULL;
 	FbBytes rule;

@@ -1,4 +1,4 @@
-/* policy: shared by the files of this directory */
+/* declarations that the files of core/policy share */
 #ifndef FABRIC_CORE_POLICY_INTERNAL_H
 #define FABRIC_CORE_POLICY_INTERNAL_H
 
@@ -6,8 +6,8 @@
 #include "core/proto/proto.h"
 
 /*
- * 'MSPID.role' without its quotes, split; false when it is not of that form. msp_id points into
- * text
+ * Split 'MSPID.role' without its quotes; false when the text does not have that form. msp_id points
+ * into text.
  */
 extern bool policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *role);
 
@@ -15,34 +15,34 @@ extern bool policy_parse_principal(FbBytes text, FbBytes *msp_id, IdentityRole *
 extern void policy_print_rule(FbBuffer *buffer, const SignaturePolicy *policy,
 							  const PolicyRule *rule);
 
-/* ---- evaluate.c: signers as sets of bits ---- */
+/* ---- evaluate.c: sets of signers as bits ---- */
 
 #define POLICY_SIGNER_WORDS_MAX (FB_POLICY_SIGNATURES_MAX / 64)
 
 /*
- * Signers whose comparison with a principal and whose signature are separate questions, so that a
- * policy of many rules asks each only once: rules that name the same principal share the set of
- * signers that match it, and a signer that turned out not to be valid is never looked at again.
+ * Signers for which the comparison with a principal and the verification of the signature are
+ * separate steps, so that a policy with many rules does each only once: rules with the same
+ * principal share the set of matching signers, and a signer found invalid is not checked again.
  */
 typedef struct PolicySigners
 {
 	size_t count;	   /* at most FB_POLICY_SIGNATURES_MAX */
-	PolicyMatch match; /* by the principal alone */
+	PolicyMatch match; /* compares a signer with a principal, without its signature */
 	bool (*valid)(void *context, size_t signer_index);
 	void *context;
-	uint64_t bad[POLICY_SIGNER_WORDS_MAX]; /* not valid: kept for all evaluations */
+	uint64_t bad[POLICY_SIGNER_WORDS_MAX]; /* invalid signers, remembered for all evaluations */
 
 	/*
-	 * of the signature policy that is being evaluated: for each principal whether it was compared,
-	 * and with whom it matches
+	 * of the current signature policy: for each principal whether it was compared, and the signers
+	 * that match it
 	 */
 	FbAllocator *allocator;
-	size_t capacity; /* principals that there is space for */
+	size_t capacity; /* number of principals for which there is space */
 	uint8_t *compared;
 	uint64_t *matching; /* (count + 63) / 64 words for each principal */
 } PolicySigners;
 
-/* as policy_evaluate_match. Errors: FB_OUT_OF_MEMORY */
+/* Like policy_evaluate_match. Errors: FB_OUT_OF_MEMORY. */
 extern FbStatus policy_evaluate_signers(const Policy *policy, PolicySigners *signers,
 										bool *satisfied, FbError *error);
 
@@ -54,7 +54,8 @@ typedef enum PolicyKind
 
 /*
  * A policy that can be evaluated. An ImplicitMeta policy refers to one policy of each sub-group of
- * its group; NULL where a sub-group has none of that name: it counts, and never passes.
+ * its group. A member is NULL if the sub-group has no policy of that name: it counts, and never
+ * passes.
  */
 struct Policy
 {

@@ -1,6 +1,6 @@
 /*
- * The policies of a channel by path (common/policies/policy.go NewManagerImpl,
- * implicitmeta.go, core/policy/application.go). A group's own policies are made after those of its
+ * policy_manager.c: the policies of a channel by path (common/policies/policy.go, NewManagerImpl;
+ * implicitmeta.go; core/policy/application.go). A group's own policies are made after those of its
  * sub-groups, because ImplicitMeta policies refer to them and only to them.
  */
 #include "core/policy/policy_internal.h"
@@ -18,7 +18,7 @@ typedef struct PolicyGroup
 	const char *name;
 	const char *path; /* "/Channel/Application" */
 	size_t groups_count;
-	const struct PolicyGroup *groups; /* sorted by name, as the decoder leaves them */
+	const struct PolicyGroup *groups; /* sorted by name, in the decoder's order */
 	size_t policies_count;
 	const NamedPolicy *policies;
 } PolicyGroup;
@@ -39,7 +39,9 @@ group_find(const PolicyGroup *group, FbBytes name)
 	return NULL;
 }
 
-/* below the group: "Org1MSP/Admins"; or absolute, and then it must lead through the group */
+/*
+ * Find a path below the group ("Org1MSP/Admins"), or an absolute path that leads through the group.
+ */
 static const Policy *
 group_policy(const PolicyGroup *group, const char *path)
 {
@@ -99,7 +101,7 @@ join_path(FbAllocator *allocator, const char *parent, const char *name, const ch
 	return FB_OK;
 }
 
-/* say where: the reason becomes the detail */
+/* Name the path of an error: the reason becomes the detail. */
 static FbStatus
 fail_at_path(FbError *error, FbStatus status, const char *path)
 {
@@ -164,7 +166,7 @@ make_implicit_meta(FbAllocator *allocator, FbBytes value, const PolicyGroup *gro
 			return FB_OK;
 		default:
 
-			/* Fabric would let it pass exactly when no sub-policy does */
+			/* Fabric would evaluate it as satisfied exactly when no sub-policy is */
 			return fb_fail(error, FB_INVALID_POLICY, "unknown ImplicitMeta rule %d",
 						   (int) message->rule);
 	}
@@ -237,7 +239,7 @@ policy_manager_create(FbAllocator *allocator, const Common__ConfigGroup *channel
 	return FB_OK;
 }
 
-/* ---- policies that stand alone ---- */
+/* ---- policies without a manager ---- */
 
 FbStatus
 policy_from_message(FbAllocator *allocator, const Common__SignaturePolicyEnvelope *message,

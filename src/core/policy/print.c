@@ -1,6 +1,4 @@
-/*
- * policies as text, for people; what the policy language can say compiles to the same bytes again
- */
+/* print.c: policies as text for people. Text in the policy language compiles to the same bytes. */
 #include "core/policy/policy_internal.h"
 
 static void

@@ -1,14 +1,17 @@
 /*
- * Real signatures against policies (common/policies/policy.go
- * SignatureSetToValidIdentities). Fabric first makes the list of valid, de-duplicated identities
- * and then evaluates. Here each signature is looked at when the evaluation first asks for it, which
- * gives the same verdict: a signature that is not valid, or whose identity has signed validly
- * before, satisfies no principal, wherever it stands.
+ * signatures.c: real signatures against policies (common/policies/policy.go,
+ * SignatureSetToValidIdentities).
  *
- * A message with one signature too many costs nothing so; but one with a thousand signatures of
- * no principal, for ten thousand keys with a policy each, would have every policy compared with all
- * of them. So from the third evaluation on all signatures are verified first, each once as before,
- * and only valid ones are compared. A copy of a wrong signature is wrong without a second look.
+ * Fabric first makes the list of valid, de-duplicated identities and then evaluates. Here each
+ * signature is verified when the evaluation first needs it, which gives the same verdict: a
+ * signature that is not valid, or whose identity has signed validly before, satisfies no principal,
+ * at any position.
+ *
+ * In this way superfluous signatures of a message cost nothing. But with a thousand signatures that
+ * match no principal, and ten thousand keys with a policy each, every policy would be compared with
+ * all signatures. So from the third evaluation on, all signatures are verified first, each once as
+ * before, and only valid ones are compared. A copy of an invalid signature is invalid without a
+ * second verification.
  */
 #include "core/policy/policy_internal.h"
 
@@ -29,7 +32,7 @@ typedef struct SignerSlot
 	const Identity *identity;
 } SignerSlot;
 
-/* evaluations of one set before all its signatures are verified */
+/* evaluations of a set before all its signatures are verified */
 #define LAZY_EVALUATIONS_MAX 2
 
 struct PolicySignatureSet
@@ -43,7 +46,8 @@ struct PolicySignatureSet
 	PolicyVerify verify;
 	void *verify_context;
 	SignerSlot *slots;
-	FbStatus failure; /* memory or OpenSSL: the evaluation's result means nothing */
+	FbStatus
+		failure; /* lack of memory or an OpenSSL failure: the evaluation's result is meaningless */
 	FbError error;
 };
 
@@ -114,7 +118,7 @@ policy_signatures_create(FbAllocator *allocator, MspManager *msps,
 	return FB_OK;
 }
 
-/* failures of our own, not of the signer */
+/* Is it a failure of this node, not of the signer? */
 static bool
 is_failure(PolicySignatureSet *set, FbStatus status)
 {
@@ -149,7 +153,7 @@ same_identity(const Identity *a, const Identity *b)
 					  strcmp(identity_msp_id(a), identity_msp_id(b)) == 0);
 }
 
-/* the same signature of the same bytes: what is known of the one holds for the other */
+/* the same signature of the same bytes: a verdict about one holds for the other */
 static bool
 same_signature(const PolicySignature *a, const PolicySignature *b)
 {
@@ -163,7 +167,8 @@ same_signature(const PolicySignature *a, const PolicySignature *b)
 }
 
 /*
- * whether this signature counts; verifies it, and earlier ones of the same identity, at most once
+ * Does this signature count? Verifies it, and earlier signatures of the same identity, at most
+ * once.
  */
 static bool
 slot_is_valid(PolicySignatureSet *set, size_t index)
@@ -209,14 +214,14 @@ slot_is_valid(PolicySignatureSet *set, size_t index)
 	if (status != FB_OK)
 	{
 		if (!is_failure(set, status))
-			set->failure = status; /* the callback's own failure */
+			set->failure = status; /* a failure of the callback itself */
 		return false;
 	}
 	slot->state = valid ? SIGNER_VALID : SIGNER_BAD_SIGNATURE;
 	return valid;
 }
 
-/* the principal first: comparing costs nothing, verifying a signature does */
+/* compare with the principal first: that is cheap, unlike verifying a signature */
 static bool
 match_identity(void *context, size_t signer_index, const Principal *principal)
 {
@@ -262,7 +267,7 @@ policy_evaluate(const Policy *policy, PolicySignatureSet *set, bool *satisfied, 
 	}
 	if (set->failure != FB_OK)
 	{
-		/* a verdict that a failure of our own stood in for is none */
+		/* a verdict that was caused by a failure of this node must not be kept */
 		memset(set->signers.bad, 0, sizeof(set->signers.bad));
 		if (error != NULL)
 			*error = set->error;

@@ -1,13 +1,13 @@
 /*
- * field.c: the fields of a message one after the other, as Go's encoding/protowire reads them;
+ * field.c: read the fields of a message one after the other, as Go's encoding/protowire does;
  * nothing is allocated
  */
 #include "core/proto/proto_internal.h"
 
 #define FIELD_NUMBER_MAX ((1 << 29) - 1)
-/* groups within groups; Go's limit is 10,000, and nothing writes any */
+/* groups within groups; Go's limit is 10,000, and no encoder writes groups */
 #define GROUP_DEPTH_MAX FB_MESSAGE_DEPTH_MAX
-/* inside of groups Go looks less closely (encoding/protowire, DecodeTag) */
+/* inside groups, Go checks field numbers less strictly (encoding/protowire, DecodeTag) */
 #define GROUP_FIELD_NUMBER_MAX INT32_MAX
 
 size_t
@@ -18,7 +18,7 @@ proto_read_varint(const uint8_t *data, const uint8_t *end, size_t limit, uint64_
 	for (size_t i = 0; i < limit && data + i < end; i++)
 	{
 		if (i == VARINT_BYTES_MAX - 1 && data[i] > 1)
-			return 0; /* beyond 64 bits */
+			return 0; /* longer than 64 bits */
 		result |= (uint64_t) (data[i] & 0x7f) << (7 * i);
 		if ((data[i] & 0x80) == 0)
 		{
@@ -52,8 +52,8 @@ proto_wire_type(ProtobufCType type)
 }
 
 /*
- * the end of a group whose start tag has been read; NULL when it has none, or on what no decoder
- * takes, or nested too deep
+ * The end of a group whose start tag has been read. NULL when there is no end, or at bytes that no
+ * decoder accepts, or when the nesting is too deep.
  */
 static const uint8_t *
 skip_group(const uint8_t *at, const uint8_t *end, uint32_t number)
@@ -172,7 +172,7 @@ proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field)
 {
 	int wire_type = proto_wire_type(known->type);
 
-	/* a number may come packed, but only where many are allowed */
+	/* numbers may be packed, but only in a repeated field */
 	return field->wire_type == wire_type ||
 		   (field->wire_type == WIRE_BYTES && known->label == PROTOBUF_C_LABEL_REPEATED &&
 			wire_type != WIRE_BYTES);

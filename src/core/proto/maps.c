@@ -1,6 +1,6 @@
 /*
- * Map fields arrive as repeated entry messages. Here they get what a map promises: sorted, each key
- * once, no value missing.
+ * maps.c: order map fields. They are received as repeated entry messages; here they are sorted,
+ * each key is kept once, and missing values are added.
  */
 #include "core/proto/proto_internal.h"
 
@@ -79,7 +79,7 @@ order_map(ProtobufCMessage **entries, size_t *count, FbAllocator *allocator, FbE
 	qsort(slots, *count, sizeof(MapSlot), compare_slots);
 	for (size_t i = 0; i < *count; i++)
 	{
-		/* of equal keys the last one sent is the last one here */
+		/* of equal keys, the last one in this order was also sent last */
 		if (i + 1 < *count && strcmp(slots[i].key, slots[i + 1].key) == 0)
 			continue;
 		entries[kept++] = slots[i].entry;

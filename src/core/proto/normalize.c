@@ -1,22 +1,21 @@
 /*
- * normalize: bytes that Go's decoder takes and protobuf-c does not read alike, rewritten into bytes
- * that it does (internal/impl/decode.go, codec_field.go of google.golang.org/protobuf):
+ * normalize: rewrite bytes that Go's decoder accepts, but protobuf-c reads differently, into bytes
+ * that it reads like Go (internal/impl/decode.go, codec_field.go of google.golang.org/protobuf):
  *
- *   - unknown fields, groups, and known fields of another wire type are left out: nothing asks for
- * them;
- *   - the parts of a singular message are joined: decoding their concatenation is merging them;
- *   - of a oneof the last member that was sent counts, and of a message only what came after
- * another member of the same oneof;
+ *   - unknown fields, groups, and known fields of another wire type are dropped: no code reads
+ *     them;
+ *   - the parts of a singular message are joined: decoding their concatenation merges them;
+ *   - of a oneof, the last member that was sent is kept, and of a message in it only the parts
+ *     after another member of the same oneof;
  *   - tags and lengths get their shortest form.
  *
- * The bytes have passed proto_check, so nothing here can be malformed, and depth is bounded. Each
- * message is read twice, and once more for each of its singular message fields. What is written is
- * never copied: lengths are put in afterwards, in five bytes. Only parts that are joined are, and
- * there is a limit for that.
+ * The bytes have passed proto_check, so they are not malformed, and depth is bounded. Each message
+ * is read twice, and once more for each of its singular message fields. Output is not copied:
+ * lengths are filled in afterwards, in five bytes. Only joined parts are copied, up to a limit.
  */
 #include "core/proto/proto_internal.h"
 
-/* a length in as many bytes as the largest needs: protobuf-c takes up to five */
+/* bytes reserved for a length: protobuf-c accepts up to five */
 #define LENGTH_BYTES 5
 
 typedef struct Rewriter
@@ -58,7 +57,7 @@ normalize_scalar(FbBuffer *out, const ProtoField *field)
 	}
 }
 
-/* a message field, its content rewritten */
+/* write a message field with its content rewritten */
 static FbStatus
 write_submessage(Rewriter *rewriter, const ProtobufCFieldDescriptor *member, FbBytes content)
 {
@@ -80,7 +79,7 @@ write_submessage(Rewriter *rewriter, const ProtobufCFieldDescriptor *member, FbB
 	return FB_OK;
 }
 
-/* the next field that the type knows; false at the end */
+/* the next field that the type has; false at the end */
 static bool
 next_known(const ProtobufCMessageDescriptor *descriptor, FbBytes *rest, ProtoField *field,
 		   const ProtobufCFieldDescriptor **known)
@@ -101,8 +100,8 @@ is_oneof(const ProtobufCFieldDescriptor *field)
 }
 
 /*
- * Which members of the oneofs count: live[i], of the field with index i, is where its last
- * uninterrupted run begins (or the unknown fields before that); NULL: another member came later.
+ * Find which members of the oneofs to keep: live[i], for the field with index i, is where its last
+ * uninterrupted run begins (or the unknown fields before it); NULL: another member was sent later.
  */
 static void
 find_live_members(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, const uint8_t **live)
@@ -126,7 +125,7 @@ find_live_members(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, c
 	}
 }
 
-/* this part of a singular message and all that follow, joined */
+/* join this part of a singular message with all following parts */
 static FbStatus
 join_parts(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor,
 		   const ProtobufCFieldDescriptor *member, FbBytes *content, FbBytes rest)
@@ -159,7 +158,7 @@ static FbStatus
 normalize_message(Rewriter *rewriter, const ProtobufCMessageDescriptor *descriptor, FbBytes bytes)
 {
 	const uint8_t *live[64] = {NULL};
-	uint64_t written = 0; /* bit i: the singular message field with index i */
+	uint64_t written = 0; /* bit i: the singular message field with index i has been written */
 	const uint8_t *at = bytes.data;
 	ProtoField field;
 	const ProtobufCFieldDescriptor *known;

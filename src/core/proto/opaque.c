@@ -1,7 +1,7 @@
 /*
- * Fabric packs messages into bytes fields of other messages. This is the knowledge of which field
- * holds what: always the same, or by a field beside it, or by where in the configuration tree it
- * is. Fabric keeps it in fabric-config/protolator/protoext.
+ * opaque.c: which bytes fields hold another packed message, and of which type: always the same
+ * type, or one that depends on another field of the message, or on the place in the configuration
+ * tree. In Fabric this is in fabric-config/protolator/protoext.
  */
 #include "core/proto/proto_internal.h"
 
@@ -32,7 +32,7 @@ static const struct
 	{&protos__chaincode_action__descriptor, 2, &protos__chaincode_event__descriptor},
 };
 
-/* values of the configuration tree, by the group they are in */
+/* types of the values of the configuration tree, by the group that contains them */
 static const struct
 {
 	OpaqueGroup group;
@@ -64,7 +64,7 @@ static const struct
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* the header type in a packed channel header; -1 when it is malformed */
+/* the header type of a packed channel header; -1 when it is malformed */
 static int64_t
 header_type(FbBytes channel_header)
 {
@@ -178,7 +178,7 @@ proto_opaque_type(const ProtobufCMessage *message, const ProtobufCFieldDescripto
 	return NULL;
 }
 
-/* the kind of a group in another group */
+/* the kind of a group inside another group */
 static OpaqueGroup
 sub_group(OpaqueGroup group, const char *key)
 {

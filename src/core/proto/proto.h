@@ -1,19 +1,19 @@
 /*
- * proto: Fabric's messages, and the one decoder that turns bytes from outside into messages.
+ * proto: Fabric's messages, and the only decoder that converts untrusted bytes to messages.
  *
- * The messages themselves are the .proto files of this folder, with the package names, message
- * names and field numbers of Fabric; protobuf-c generates a C structure per message
- * (common.Envelope is Common__Envelope). What is particular to protobuf-c:
+ * The messages are the .proto files of this directory, with the package names, message names and
+ * field numbers of Fabric; protobuf-c generates a C structure per message (common.Envelope is
+ * Common__Envelope). Rules of protobuf-c:
  *   - a sub-message that was not sent is a NULL pointer; a string that was not sent is "", never
- * NULL; bytes that were not sent have len 0 and may have data NULL;
+ *     NULL; bytes that were not sent have len 0 and may have data NULL;
  *   - `repeated` is a count n_NAME and an array NAME; `oneof` is a NAME_case and a union;
- *   - enums are open (proto3): any 32-bit value can arrive, so a switch needs a default;
- *   - strings are zero-terminated. The decoder refuses strings that contain U+0000; fields where
- * Fabric really has such strings (state keys) are declared as bytes here, which is the same on the
- * wire, and the decoder checks their UTF-8.
+ *   - enums are open (proto3): any 32-bit value is possible, so a switch needs a default;
+ *   - strings are zero-terminated. The decoder refuses strings that contain U+0000. Fields that
+ *     have such strings in Fabric (state keys) are declared as bytes here, which is the same on the
+ *     wire, and the decoder checks their UTF-8.
  *
- * Rules: hash and verify the bytes that were received, never bytes that were packed again. Map
- * fields have no canonical encoding: never compare two packed messages that contain maps.
+ * Hash and verify the received bytes, never bytes that were packed again. Map fields have no
+ * canonical encoding: never compare two packed messages that contain maps.
  */
 #ifndef FABRIC_CORE_PROTO_H
 #define FABRIC_CORE_PROTO_H
@@ -51,29 +51,29 @@
 
 /*
  * Check that bytes are a well-formed message of this type, without allocating: wire format, size,
- * nesting, number of fields, memory that unpacking would take, UTF-8 of every string. Needs no
- * trust in bytes.
+ * nesting, number of fields, memory that unpacking would take, UTF-8 of every string. bytes may be
+ * untrusted.
  *
- * Errors: FB_MALFORMED_MESSAGE (detail names field and offset), FB_LIMIT_EXCEEDED.
- * What Go's proto.Unmarshal accepts is accepted, up to the limits, except U+0000 in fields declared
- * as string; fields of transactions that Go would take with it are declared as bytes
+ * Errors: FB_MALFORMED_MESSAGE (the detail names field and offset), FB_LIMIT_EXCEEDED. Accepts all
+ * bytes that Go's proto.Unmarshal accepts, up to the limits, except U+0000 in fields declared as
+ * string. Fields of transactions in which Go accepts U+0000 are declared as bytes
  * (proto_bytes_hold_text).
  */
 extern FbStatus proto_check(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 							FbError *error);
 
 /*
- * The same for what will be read with proto_next_field: also refused is what proto_unpack rewrites:
- * messages sent in parts, known fields of another wire type, groups, tags and lengths of more than
- * 5 bytes. No encoder writes any of these.
+ * The same for bytes to be read with proto_next_field: also refuses everything that proto_unpack
+ * rewrites: messages sent in parts, known fields of another wire type, groups, tags and lengths of
+ * more than 5 bytes. No encoder writes any of these.
  */
 extern FbStatus proto_check_plain(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 								  FbError *error);
 
 /*
- * proto_check, then unpack into memory of the allocator. Nothing in the message points into bytes.
- * On failure *message is NULL. Map fields come out sorted by key (strcmp order), each key once (the
- * last one sent wins, as in Go), and with a value that is never NULL.
+ * Run proto_check, then unpack into memory of the allocator. The message does not point into bytes.
+ * On failure *message is NULL. Map fields are sorted by key (strcmp order), have each key once (the
+ * last one sent, as in Go), and values that are never NULL.
  *
  * Errors: those of proto_check, FB_LIMIT_EXCEEDED (sub-messages sent in parts of parts, more than
  * FB_MESSAGE_BYTES_MAX to join), FB_OUT_OF_MEMORY.
@@ -96,8 +96,8 @@ extern FbStatus proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbByt
 	})
 
 /*
- * Give the memory of an unpacked message back early, in loops over large inputs; message may be
- * NULL. Never needed for correctness: the allocator's owner resets it.
+ * Release the memory of an unpacked message early, in loops over large inputs; message may be NULL.
+ * Never needed for correctness: the allocator's owner resets it.
  */
 extern void proto_release(ProtobufCMessage *message, FbAllocator *allocator);
 
@@ -106,33 +106,35 @@ extern void proto_release(ProtobufCMessage *message, FbAllocator *allocator);
 	proto_check_plain(&name##__descriptor, (bytes), (error))
 
 /*
- * Reading without unpacking, for messages too large to copy: the fields of a message one after the
- * other, in the order sent. rest: the message, shortened by each call; it must have passed
- * proto_check_plain, or the caller looks at wire types and joins parts itself. The caller must know
- * what to do with fields sent twice (the last one counts). Returns false at the end. bytes point
+ * Read without unpacking, for messages too large to copy: the fields of a message one after the
+ * other, in the order sent. rest: the message, which each call shortens. It must have passed
+ * proto_check_plain; otherwise the caller checks wire types and joins parts itself. The caller
+ * handles fields that are sent twice (the last one counts). Returns false at the end. bytes point
  * into rest.
  */
 typedef struct ProtoField
 {
 	uint32_t number;
-	int wire_type; /* 0 varint, 1 eight bytes, 2 bytes, 3 a group, which has no content here, 5 four
-					  bytes */
+	int wire_type; /* 0 varint, 1 eight bytes, 2 bytes, 3 a group, whose content is not returned, 5
+					  four bytes */
 	bool is_bytes; /* string, bytes, message or packed numbers: the content is in bytes; otherwise
 					  in value */
-	bool is_long;  /* tag or length have more bytes than any needs */
+	bool is_long;  /* tag or length have more bytes than any value needs */
 	uint64_t value;
 	FbBytes bytes;
 } ProtoField;
 
 extern bool proto_next_field(FbBytes *rest, ProtoField *field);
 
-/* ---- packing: fields in ascending order, proto3 defaults omitted; for messages without maps the
- * bytes Go would write ---- */
+/*
+ * ---- packing: fields in ascending order, proto3 defaults omitted; for messages without maps, the
+ * same bytes that Go writes ----
+ */
 
 /*
- * message: any message whose pointers are valid. *bytes is new memory of the allocator (empty when
- * nothing is to be written). Errors: FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED when larger than
- * FB_MESSAGE_BYTES_MAX
+ * message: any message whose pointers are valid. *bytes is new memory of the allocator (empty for a
+ * message without content). Errors: FB_OUT_OF_MEMORY, FB_LIMIT_EXCEEDED (larger than
+ * FB_MESSAGE_BYTES_MAX).
  */
 extern FbStatus proto_pack(const ProtobufCMessage *message, FbAllocator *allocator, FbBytes *bytes,
 						   FbError *error);
@@ -141,16 +143,16 @@ extern FbStatus proto_pack(const ProtobufCMessage *message, FbAllocator *allocat
 	proto_pack(&(message)->base, (allocator), (bytes), (error))
 
 /*
- * Is this message, packed again, the very bytes it came from? False also when it carries unknown
- * fields. The rule behind it: protoutil/blockutils.go, VerifyTransactionsAreWellFormed. Not for
- * messages with maps. Errors: FB_OUT_OF_MEMORY.
+ * Does packing this message give exactly the bytes from which it was unpacked? False also when
+ * there are unknown fields. Needed for protoutil/blockutils.go, VerifyTransactionsAreWellFormed.
+ * Not for messages with maps. Errors: FB_OUT_OF_MEMORY.
  */
 extern FbStatus proto_is_canonical(const ProtobufCMessage *message, FbBytes bytes,
 								   FbAllocator *allocator, bool *canonical, FbError *error);
 
 /* ---- bytes ---- */
 
-/* the same run of bytes in the other's type; nothing is copied */
+/* convert between the two types for bytes; nothing is copied */
 static inline FbBytes
 proto_bytes(ProtobufCBinaryData data)
 {
@@ -169,7 +171,7 @@ proto_data(FbBytes bytes)
 
 typedef enum ProtoJsonStyle
 {
-	PROTO_JSON_PRETTY,	/* tab indent and a final newline: the very text that `configtxlator
+	PROTO_JSON_PRETTY,	/* tab indent and a final newline: exactly the text that `configtxlator
 						   proto_decode` prints */
 	PROTO_JSON_COMPACT, /* the same without white space */
 	PROTO_JSON_DATABASE /* compact, with U+2400 in place of U+0000 (composite keys), which jsonb
@@ -178,22 +180,23 @@ typedef enum ProtoJsonStyle
 
 /*
  * The JSON form of a message: original field names, every object sorted by member name, 64-bit
- * integers as strings, bytes as base64, enums as names, and opaque bytes that hold another message
- * decoded in place (payload data by header type, configuration values by name, policies by type,
- * principals by classification, ...), as Fabric's protolator does.
+ * integers as strings, bytes as base64, enums as names, and bytes that hold another message decoded
+ * in place (payload data by header type, configuration values by name, policies by type, principals
+ * by classification, ...), as Fabric's protolator does.
  *
- * bytes: a packed message of the descriptor's type, from anywhere. Errors: FB_MALFORMED_MESSAGE for
- * the outer message only; FB_LIMIT_EXCEEDED for the outer message, and for more than
- * FB_JSON_TEXT_BYTES_MAX bytes of text. Inner bytes that do not hold what their place says, or that
- * lie too deep, are printed as base64 (protolator gives up instead): auditors need to see the rest.
+ * bytes: a packed message of the descriptor's type, untrusted. Errors: FB_MALFORMED_MESSAGE only
+ * for the outer message; FB_LIMIT_EXCEEDED for the outer message, and for more than
+ * FB_JSON_TEXT_BYTES_MAX bytes of text. Inner bytes that do not hold the expected message, or are
+ * nested too deeply, are printed as base64 (protolator fails instead), because auditors need to see
+ * the rest.
  */
 extern FbStatus proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 						   ProtoJsonStyle style, FbAllocator *allocator, FbBytes *text,
 						   FbError *error);
 
 /*
- * The descriptor of a message by its full name ("common.Block"), among the types that users may ask
- * to decode; NULL when there is none.
+ * The descriptor of a message by its full name ("common.Block"), among the types that users may
+ * decode; NULL when there is none.
  */
 extern const ProtobufCMessageDescriptor *proto_descriptor_by_name(FbBytes name);
 

@@ -1,23 +1,21 @@
-/* shared by the files of this directory */
+/* declarations that the files of core/proto share */
 #ifndef FABRIC_CORE_PROTO_INTERNAL_H
 #define FABRIC_CORE_PROTO_INTERNAL_H
 
 #include "core/proto/proto.h"
 
 /*
- * protoc makes a nested message NAMEEntry {key = 1; value = 2} of each map field; no other message
- * of ours is named so
+ * protoc makes a nested message NAMEEntry {key = 1; value = 2} for each map field; no other message
+ * in this directory has such a name
  */
 extern bool proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor);
 
-/*
- * bring the map fields of message, and of all messages in it, into order. Errors: FB_OUT_OF_MEMORY
- */
+/* Order the map fields of message, and of all messages in it. Errors: FB_OUT_OF_MEMORY. */
 extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error);
 
 /*
- * proto_unpack with another limit for the estimated memory. *memory_bytes: the limit, then the
- * estimate. Errors: also FB_LIMIT_EXCEEDED
+ * proto_unpack with another limit for the estimated memory. *memory_bytes: in: the limit; out: the
+ * estimate. Errors: also FB_LIMIT_EXCEEDED.
  */
 extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 									FbAllocator *allocator, uint64_t *memory_bytes,
@@ -34,20 +32,20 @@ extern FbStatus proto_unpack_within(const ProtobufCMessageDescriptor *descriptor
 #define WIRE_FIXED32 5
 
 #define VARINT_BYTES_MAX 10
-/* of a tag or a length, in protobuf-c */
+/* maximum bytes of a tag or a length in protobuf-c */
 #define SHORT_VARINT_BYTES_MAX 5
 
 /*
- * how many bytes the varint at data takes, its value in *value; 0 when it is cut off or longer than
- * limit
+ * Size in bytes of the varint at data, whose value is stored in *value; 0 when it is truncated or
+ * longer than limit.
  */
 extern size_t proto_read_varint(const uint8_t *data, const uint8_t *end, size_t limit,
 								uint64_t *value);
 
 /*
- * Take one field off the front of a message that is not empty, of whatever wire type; groups are
- * skipped as a whole. NULL, or what is wrong with it (a constant text) and where; then rest is as
- * before, and the field's number is 0 if it could not be read.
+ * Take one field of any wire type from the front of a message that is not empty; groups are skipped
+ * as a whole. Returns NULL, or an error (a constant text) and its place; then rest does not change,
+ * and the field's number is 0 if it could not be read.
  */
 extern const char *proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where);
 
@@ -55,8 +53,8 @@ extern const char *proto_take_field(FbBytes *rest, ProtoField *field, const uint
 extern int proto_wire_type(ProtobufCType type);
 
 /*
- * is a field with this number the one that the descriptor knows, or, by its wire type, another,
- * unknown one?
+ * Is a field with this number the one of the descriptor, or, because of its wire type, an unknown
+ * one?
  */
 extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoField *field);
 
@@ -69,13 +67,13 @@ extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoF
 extern FbStatus proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 								FbAllocator *allocator, FbBytes *normal, FbError *error);
 
-/* is this bytes field a string for Fabric? (unpack.c) */
+/* Is this bytes field a string in Fabric? (unpack.c) */
 extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
 								  const ProtobufCFieldDescriptor *field);
 
 /* ---- opaque.c: which bytes hold a packed message, and of which type ---- */
 
-/* the groups of the configuration tree: they decide what a value of some name is */
+/* the groups of the configuration tree: they determine the type of a value with some name */
 typedef enum OpaqueGroup
 {
 	OPAQUE_NO_GROUP,
@@ -89,23 +87,23 @@ typedef enum OpaqueGroup
 	OPAQUE_CONSORTIUM_ORG
 } OpaqueGroup;
 
-/* what a message's ancestors say about its content */
+/* the position of a message among its ancestors, which determines the type of opaque bytes in it */
 typedef struct OpaquePlace
 {
-	OpaqueGroup group; /* of a ConfigGroup, or that a ConfigValue is in */
+	OpaqueGroup group; /* of a ConfigGroup, or of the group that contains a ConfigValue */
 	const char *name;  /* of a ConfigValue */
 	bool key_values;   /* in a TxReadWriteSet whose data model is KV */
 } OpaquePlace;
 
 /*
- * the type of the message in this bytes field; NULL when the bytes are just bytes, or nothing is
- * known of them
+ * the type of the message in this bytes field; NULL when the bytes hold no message, or its type is
+ * not known
  */
 extern const ProtobufCMessageDescriptor *proto_opaque_type(const ProtobufCMessage *message,
 														   const ProtobufCFieldDescriptor *field,
 														   const OpaquePlace *place);
 
-/* the place of a sub-message in this field; key: of a map field, else NULL */
+/* the place of a sub-message in this field; key: of a map field, otherwise NULL */
 extern OpaquePlace proto_opaque_place(const ProtobufCMessage *message,
 									  const ProtobufCFieldDescriptor *field, const char *key,
 									  const OpaquePlace *place);

@@ -1,7 +1,7 @@
 /*
- * Messages as JSON, in the form that configtxlator prints (protolator over jsonpb with original
- * names and defaults): members sorted, absent messages and empty bytes null, 64-bit integers as
- * strings, bytes in base64, text escaped as Go's encoding/json does for HTML.
+ * proto_json.c: messages as JSON, in the form that configtxlator prints (protolator over jsonpb
+ * with original names and defaults): members sorted, absent messages and empty bytes null, 64-bit
+ * integers as strings, bytes in base64, text escaped as Go's encoding/json does for HTML.
  */
 #include "core/proto/proto_internal.h"
 
@@ -15,9 +15,9 @@ typedef struct Json
 	ProtoJsonStyle style;
 	int indent;			  /* open objects and arrays */
 	int level;			  /* messages inside messages */
-	uint64_t memory_left; /* for messages that are unpacked now: each holds the bytes of all inside
-							 it once more */
-	bool empty;			  /* nothing written yet in the innermost object or array */
+	uint64_t memory_left; /* for the messages that are unpacked at the moment: each contains the
+							 bytes of all messages inside it again */
+	bool empty;			  /* nothing has been written in the innermost object or array */
 	FbStatus status;	  /* anything but FB_OK: stop */
 } Json;
 
@@ -51,7 +51,7 @@ close_list(Json *json, char bracket)
 	if (!json->empty)
 		write_newline(json);
 	fb_buffer_append_byte(&json->buffer, (uint8_t) bracket);
-	json->empty = false; /* the outer one now has this element */
+	json->empty = false; /* the enclosing object or array now has this element */
 }
 
 static void
@@ -201,7 +201,10 @@ write_timestamp(Json *json, const Google__Protobuf__Timestamp *timestamp)
 	fb_buffer_append_text(&json->buffer, "Z\"");
 }
 
-/* bytes that may hold a message; what does not unpack as what it should be is shown as bytes */
+/*
+ * Write bytes that may hold a message. If they cannot be unpacked as the expected type, they are
+ * shown as bytes.
+ */
 static void
 write_bytes(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
 			FbBytes bytes, const OpaquePlace *place)
@@ -252,7 +255,7 @@ write_enum(Json *json, const ProtobufCFieldDescriptor *field, int32_t value)
 		fb_buffer_append_format(&json->buffer, "%" PRId32, value);
 }
 
-/* one value of a field: member points to it. single: not an element of an array or map */
+/* Write one value of a field: member points to it. single: not an element of an array or map. */
 static void
 write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
 			const void *member, const char *key, bool single, const OpaquePlace *place)
@@ -327,7 +330,7 @@ write_map(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescr
 		const void *member = (const char *) entry + value->offset;
 
 		write_key(json, key);
-		/* the place of a message in a map is decided by the map's field, not by the entry */
+		/* the map's field determines the place of a message in a map, not the entry */
 		if (value->type == PROTOBUF_C_TYPE_MESSAGE)
 			write_value(json, message, field, member, key, false, place);
 		else
@@ -388,7 +391,7 @@ write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 	}
 	if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
 	{
-		/* of a oneof only the member that is set exists */
+		/* of a oneof, only the member that is set exists */
 		if (*(const uint32_t *) quantifier != field->id)
 			return;
 	}

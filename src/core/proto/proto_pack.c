@@ -1,4 +1,4 @@
-/* packing messages, and the question whether bytes are in canonical form */
+/* proto_pack.c: pack messages, and check whether bytes are in canonical form */
 #include "core/proto/proto.h"
 
 FbStatus

@@ -1,21 +1,24 @@
 /*
- * The decoder for untrusted bytes.
+ * unpack.c: the decoder for untrusted bytes.
  *
- * protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred bytes for two
- * bytes of input, merges repeated singular messages by copying arrays, and does not look at UTF-8.
- * So the bytes are walked first, with our limits and without allocating anything; only what passed
- * is given to it.
+ * The problem. protobuf-c's unpacker recurses without a limit, allocates a structure of a hundred
+ * bytes for two bytes of input, merges repeated singular messages by copying arrays, and does not
+ * check UTF-8.
  *
- * What passes is what Go's decoder takes (google.golang.org/protobuf, internal/impl/decode.go),
- * since validation codes depend on that: a known field of another wire type is an unknown one;
- * groups are skipped; singular messages sent more than once are merged; tags and lengths may be
- * written with more bytes than they need. protobuf-c reads these differently or not at all, so
- * bytes with any of them are rewritten first (normalize.c). Encoders do not write them: the usual
- * message costs nothing more.
+ * The rule. The bytes are walked first, with this project's limits and without allocating anything;
+ * only bytes that pass are given to protobuf-c. Bytes pass if Go's decoder accepts them
+ * (google.golang.org/protobuf, internal/impl/decode.go), since validation codes depend on that: a
+ * known field of another wire type is an unknown one; groups are skipped; singular messages sent
+ * more than once are merged; tags and lengths may have more bytes than they need. protobuf-c reads
+ * these differently or not at all, so bytes with any of them are rewritten first (normalize.c).
+ * Encoders do not write them, so an ordinary message is not rewritten.
  */
 #include "core/proto/proto_internal.h"
 
-/* what an allocator needs besides the bytes asked for: an estimate, for the limit on memory */
+/*
+ * memory that an allocator needs in addition to the requested bytes: an estimate, for the limit on
+ * memory
+ */
 #define ALLOCATION_OVERHEAD 16
 /* protobuf-c keeps a record per field while it unpacks a message */
 #define SCANNED_MEMBER_BYTES 40
@@ -27,13 +30,13 @@ typedef struct Decoder
 	uint64_t memory_bytes;
 	uint32_t fields_count;
 	bool maps_seen;
-	bool unusual; /* protobuf-c would read it differently than Go */
+	bool unusual; /* protobuf-c would read it differently from Go */
 	FbError *error;
 } Decoder;
 
 /*
- * fields declared as bytes that are strings for Fabric: U+0000 may be in them, and a transaction
- * with it may be valid
+ * Fields declared as bytes that are strings in Fabric: they may contain U+0000, and a transaction
+ * with it may be valid.
  */
 bool
 proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
@@ -104,7 +107,7 @@ count_memory(Decoder *decoder, uint64_t bytes)
 	return FB_OK;
 }
 
-/* the elements of a packed array of numbers */
+/* check the elements of a packed array of numbers */
 static FbStatus
 check_packed(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			 const ProtobufCFieldDescriptor *field, FbBytes content)
@@ -142,7 +145,7 @@ check_packed(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 static FbStatus check_message(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 							  FbBytes bytes, int depth);
 
-/* one length-delimited field that the type knows */
+/* check one length-delimited field that the type has */
 static FbStatus
 check_content(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			  const ProtobufCFieldDescriptor *field, FbBytes content, int depth)
@@ -176,7 +179,7 @@ check_message(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor, Fb
 			  int depth)
 {
 	FbBytes rest = bytes.size > 0 ? bytes : FB_BYTES_LITERAL(""); /* data may be NULL */
-	uint64_t messages_seen = 0; /* bit i: the singular message field with index i was there */
+	uint64_t messages_seen = 0; /* bit i: the singular message field with index i was present */
 
 	FB_ASSERT(descriptor->n_fields <= 64);
 	if (depth > FB_MESSAGE_DEPTH_MAX)
@@ -358,7 +361,7 @@ FbStatus
 proto_unpack(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes, FbAllocator *allocator,
 			 ProtobufCMessage **message, FbError *error)
 {
-	uint64_t memory_bytes = UINT64_MAX; /* the decoder has its own limit */
+	uint64_t memory_bytes = UINT64_MAX; /* no limit: the decoder has its own limit */
 
 	return proto_unpack_within(descriptor, bytes, allocator, &memory_bytes, message, error);
 }

@@ -1,6 +1,6 @@
 /*
- * check: what is wrong with a transaction in a block, in Fabric's order of checks, so that every
- * node finds the same code (core/common/validation/msgvalidation.go,
+ * check: find the reason why a transaction in a block is invalid, in Fabric's order of checks, so
+ * that every node finds the same code (core/common/validation/msgvalidation.go,
  * core/committer/txvalidator/v20/validator.go and plugindispatcher).
  */
 #include "core/txn/txn_internal.h"
@@ -39,8 +39,10 @@ tx_code_of_name(const char *name, TxCode *code)
 
 /* ---- refusing ---- */
 
-/* the transaction is invalid: its code, and the reason as text; the decoder's message becomes the
- * detail */
+/*
+ * Refuse the transaction: set its code, and the reason as text. The decoder's message becomes the
+ * detail.
+ */
 static FbStatus
 check_refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const char *message)
 {
@@ -57,10 +59,7 @@ check_refuse(TxCode *code, TxCode value, FbError *why, bool unreadable, const ch
 
 #define REFUSE(value, message) return check_refuse(code, (value), why, false, (message))
 
-/*
- * decode bytes; if they are not such a message, the transaction gets this
- * code
- */
+/* Decode bytes; if they are not such a message, the transaction gets this code. */
 #define UNPACK_OR_REFUSE(name, bytes, target, value, message)                            \
 	do                                                                                   \
 	{                                                                                    \
@@ -220,23 +219,26 @@ check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCo
 		default:
 			REFUSE(TX_UNSUPPORTED_TX_PAYLOAD, "a configuration update is no transaction");
 	}
-	/* Fabric has the code at this place, and leaves the comparison to the orderer's routing */
+	/* Fabric has this code at this place, but leaves the comparison to the orderer's routing. */
 	if (!fb_bytes_equal(view->channel_id, channel_id))
 		REFUSE(TX_TARGET_CHAIN_NOT_FOUND, "transaction is for another channel");
 	*code = TX_VALID;
 	return FB_OK;
 }
 
-/* ---- what the chaincode did: 19, 21, 22, 255, 25, 23 ---- */
+/* ---- the effects of the chaincode: 19, 21, 22, 255, 25, 23 ---- */
 
-/* a namespace of the read-write set, or the invoked chaincode, which has none if set is NULL */
+/*
+ * a namespace of the read-write set, or the invoked chaincode; set is NULL if it has no namespace
+ * there
+ */
 typedef struct NamedSet
 {
 	FbBytes name;
 	const RwSetNamespace *set;
 } NamedSet;
 
-/* of one name the chaincode comes before the namespace */
+/* if both have the same name, the chaincode comes before the namespace */
 static int
 compare_named_sets(const void *a, const void *b)
 {
@@ -248,7 +250,8 @@ compare_named_sets(const void *a, const void *b)
 }
 
 /*
- * all namespaces and the invoked chaincode, sorted by name; *repeated: two namespaces have one name
+ * All namespaces and the invoked chaincode, sorted by name. *repeated: two namespaces have the same
+ * name.
  */
 static FbStatus
 sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, size_t *count,
@@ -271,7 +274,7 @@ sort_namespaces(FbAllocator *allocator, const TxView *view, NamedSet **sorted, s
 	return FB_OK;
 }
 
-/* sorted, since different namespaces can give different codes */
+/* sorted, since different namespaces can cause different codes */
 static FbStatus
 list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *sorted,
 						size_t sorted_count, FbError *error)

@@ -1,5 +1,5 @@
 /*
- * compare: where the answers of several endorsers differ, key by key
+ * compare: find where the responses of several endorsers differ, key by key
  * (internal/pkg/gateway/diff.go).
  *
  * Each payload is flattened into items (kind, namespace, key, name -> value); two sorted lists of
@@ -115,7 +115,7 @@ add_reads(Items *items, FbBytes namespace_name, FbBytes collection, const RwSetR
 	return FB_OK;
 }
 
-/* a range as text: how many results, where it ended, and a fingerprint of keys and versions */
+/* a range as text: the number of results, its end, and a fingerprint of keys and versions */
 static FbStatus
 add_range(Items *items, FbBytes namespace_name, const RwSetRange *range, FbError *error)
 {
@@ -160,7 +160,7 @@ add_metadata(Items *items, FbBytes namespace_name, const RwSetMetadataWrite *wri
 {
 	for (size_t i = 0; i < count; i++)
 	{
-		/* without entries it deletes: an item with an empty name */
+		/* no entries: the metadata is deleted; an item with an empty name */
 		if (writes[i].entries_count == 0)
 			FB_TRY(add_item(items, RESPONSE_DIFFERS_METADATA, namespace_name, writes[i].key,
 							FB_BYTES_EMPTY, FB_BYTES_EMPTY, error));
@@ -194,7 +194,7 @@ add_rwset(Items *items, const RwSet *set, FbError *error)
 							 collection->hashed_reads_count, error));
 			FB_TRY(add_metadata(items, ns->name, collection->metadata_writes,
 								collection->metadata_writes_count, error));
-			/* all that was written there, keys and values, is under this hash */
+			/* one hash covers everything written there, keys and values */
 			FB_TRY(add_item(items, RESPONSE_DIFFERS_PRIVATE, ns->name, FB_BYTES_EMPTY,
 							collection->name, collection->private_hash, error));
 		}
@@ -262,7 +262,7 @@ compare_items(const void *a, const void *b)
 					  : fb_bytes_compare(((const Item *) a)->value, ((const Item *) b)->value);
 }
 
-/* *readable = false: not a payload; other failures are ours */
+/* *readable = false: not a payload; other failures are failures of this node */
 static FbStatus
 flatten_response(FbAllocator *allocator, FbBytes payload, Items *items, bool *readable,
 				 FbError *error)

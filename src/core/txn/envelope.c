@@ -1,7 +1,7 @@
 /*
- * envelope: the signed frame around everything that is ordered or asked for (docs/wire-format.md,
- * "Transactions", "Channel configuration", "Deliver"), and the assembly of a transaction from a
- * proposal and its endorsements (protoutil/txutils.go).
+ * envelope: the signed frame around every message that is ordered or requests blocks
+ * (docs/wire-format.md, "Transactions", "Channel configuration", "Deliver"), and the assembly of a
+ * transaction from a proposal and its endorsements (protoutil/txutils.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -163,8 +163,8 @@ envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes signature, FbByte
 /* ---- unpacking ---- */
 
 /*
- * An envelope as encoders write it is read in place; one that is written otherwise is unpacked,
- * which reads it as Go does.
+ * An envelope in the form that encoders write is read in place. Any other form is unpacked, which
+ * reads it as Go does.
  */
 static FbStatus
 open_frame(FbAllocator *allocator, FbBytes bytes, Envelope *envelope, FbError *error)
@@ -266,7 +266,7 @@ check_responses(const ProposalResponse *responses, size_t responses_count, FbErr
 	return FB_OK;
 }
 
-/* every endorser once, in the order of the responses: the order counts at validation */
+/* each endorser once, in the order of the responses, because the order matters in validation */
 static FbStatus
 build_endorsements(FbAllocator *allocator, const ProposalResponse *responses,
 				   size_t responses_count, Protos__ChaincodeEndorsedAction *action, FbError *error)

@@ -1,26 +1,27 @@
 /*
- * limits: what is not ordered although its form is right.
+ * limits: well-formed transactions that are not ordered.
  *
- * The problem. Fabric's orderers look at no content, and its peers have no limits but those of
- * memory and time. A transaction is validated by every committer, in the order of the chain, so one
- * that costs a minute delays every node for a minute, and so does the next one. And the limits that
- * this project has where Fabric has none must not decide what becomes of an ordered transaction,
- * since a Fabric peer would find another code.
+ * The problem. Fabric's orderers do not look at the content of transactions, and its peers have no
+ * limits but memory and time. A transaction is validated by every committer, in the order of the
+ * chain, so a transaction that costs a minute delays every node for a minute, and so does the next
+ * one. And where this project has limits and Fabric has none, the limit must not decide the code of
+ * an ordered transaction, since a Fabric peer would find another code.
  *
  * The rule. An orderer refuses, with the limit in the detail (FB_LIMIT_EXCEEDED):
- *   - what its peers could not judge as Fabric does: too many endorsements, names and keys that are
- * too long, policies too deep;
- *   - what asks a committer for more work than its bytes pay for (FB_ADMITTED_* in base/limits.h):
- * endorsements, namespaces, collections, range queries and their results, keys times endorsements,
- * and the size of policies of keys, which later transactions pay for. An honest client never comes
- * near. Codes do not depend on the second kind: what a leader that does not ask has ordered, or
- * what comes in a block from elsewhere, is validated as Fabric does it; the algorithms of
- * validation are linear in its size up to logarithms, and in that of the results of its range
- * queries, whose summaries may be much shorter.
+ *   - transactions that its peers could not judge as Fabric does: too many endorsements, names and
+ *     keys that are too long, policies that are too deep;
+ *   - transactions whose validation costs too much for their size (FB_ADMITTED_* in base/limits.h):
+ *     endorsements, namespaces, collections, range queries and their results, keys times
+ *     endorsements, and the size of policies of keys, which later transactions have to evaluate. An
+ *     honest client never comes near these limits.
+ * Codes do not depend on limits of the second kind: if a leader that does not check them orders
+ * such a transaction, or a block with one is received from elsewhere, it is validated as in Fabric.
+ * The time of validation is linear, up to logarithms, in the size of the transaction and in the
+ * results of its range queries, whose summaries may be much shorter.
  *
- * Rejected: a code at commit for what exceeds the budget (two networks would disagree about the
- * same block); a time limit for a transaction (nodes would disagree); a price in the batch, so that
- * expensive transactions get blocks of their own (they would still be validated by everybody).
+ * Rejected: a code at commit for a transaction above a limit (two networks would disagree about the
+ * same block); a time limit for a transaction (nodes would disagree); a cost in the batch, so that
+ * expensive transactions get blocks of their own (every committer would still validate them).
  */
 #include "core/txn/txn_internal.h"
 
@@ -34,7 +35,7 @@ limit_exceeded(FbError *error, const char *what, size_t count, size_t limit)
 	return FB_LIMIT_EXCEEDED;
 }
 
-/* a limit that was reached while something was decoded: what was said there is the detail */
+/* A limit was reached while decoding: the decoder's message becomes the detail. */
 static FbStatus
 exceed_inside(FbError *error, const char *part)
 {
@@ -54,7 +55,7 @@ limit_check_count(FbError *error, const char *what, size_t count, size_t limit)
 	return count > limit ? limit_exceeded(error, what, count, limit) : FB_OK;
 }
 
-/* only sizes matter: no signatures satisfy a policy that cannot be decoded, here as in Fabric */
+/* only sizes matter: a policy that cannot be decoded is never satisfied, here as in Fabric */
 static FbStatus
 limit_check_policy(FbAllocator *allocator, FbBytes envelope, FbError *error)
 {
@@ -87,7 +88,7 @@ check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t 
 			if (!fb_bytes_equal(writes[i].entries[k].name,
 								FB_BYTES_LITERAL(RWSET_VALIDATION_PARAMETER)))
 				continue;
-			/* many keys in a row often have the same */
+			/* many keys in a row often have the same policy */
 			if (before == NULL || !fb_bytes_equal(*before, *policy))
 				FB_TRY(limit_check_policy(allocator, *policy, error));
 			before = policy;
@@ -96,9 +97,9 @@ check_metadata(FbAllocator *allocator, const RwSetMetadataWrite *writes, size_t 
 }
 
 /*
- * How many results a query had at least, by what it says: a hash of level L stands for (degree +
- * 1)^L of them, only the last of a level may stand for fewer (merkle.c). A summary that says less
- * than there is fails after about as many.
+ * The least number of results of a query that is consistent with its summary: a hash of level L
+ * stands for (degree + 1)^L results; only the last hash of a level may stand for fewer (merkle.c).
+ * If a summary stands for fewer results than exist, validation fails after about that many.
  */
 static size_t
 count_results(const RwSetRange *range)
@@ -112,7 +113,7 @@ count_results(const RwSetRange *range)
 
 	if (range->kind != RWSET_RANGE_MERKLE)
 		return range->reads_count;
-	/* no endorser can have made it, and validation stops here */
+	/* no endorser can have made it, and validation stops at it */
 	if (range->merkle.max_degree < 2 || range->merkle.hashes_count == 0)
 		return 0;
 	for (uint32_t i = 0; i < levels && count <= FB_RWSET_ENTRIES_MAX; i++)
@@ -136,7 +137,7 @@ check_ranges(const RwSet *rwset, FbError *error)
 			if (ns->ranges[i].kind == RWSET_RANGE_MERKLE)
 				FB_TRY(limit_check_count(error, "Degree of the hashes of a range",
 										 ns->ranges[i].merkle.max_degree, FB_QUERY_RESULTS_MAX));
-			/* each at most a little more than the limit: no overflow */
+			/* each count exceeds the limit by little at most, so the sum cannot overflow */
 			results_count += count_results(&ns->ranges[i]);
 			FB_TRY(limit_check_count(error, "Results of range queries", results_count,
 									 FB_RWSET_ENTRIES_MAX));
@@ -153,8 +154,8 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 	size_t keys_count = 0;
 
 	/*
-	 * longer names than any definition that is approved has get the code of what is not defined, as
-	 * in Fabric
+	 * a name longer than that of any approved definition gets the code of an undefined chaincode,
+	 * as in Fabric
 	 */
 	FB_TRY(limit_check_count(error, "Bytes of a key that is written",
 							 rwset_longest_written_key(rwset), FB_STATE_KEY_BYTES_MAX));
@@ -179,13 +180,13 @@ check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset, size_t endorse
 								  collection->metadata_writes_count, error));
 		}
 	}
-	/* neither is above a million */
+	/* both factors are at most a million */
 	return limit_check_count(error, "Written keys times endorsements",
 							 keys_count * endorsements_count,
 							 FB_ADMITTED_KEYS_TIMES_ENDORSEMENTS_MAX);
 }
 
-/* the fields that check_envelope fills in */
+/* the fields that check_envelope sets */
 static TxView
 view_of_envelope(const Envelope *envelope)
 {

@@ -1,6 +1,6 @@
 /*
- * proposal: what a client asks to be simulated and endorsed (docs/wire-format.md, "Transactions";
- * core/endorser/msgvalidation.go).
+ * proposal: the request of a client to simulate and endorse a call (docs/wire-format.md,
+ * "Transactions"; core/endorser/msgvalidation.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -32,7 +32,7 @@ check_input(const ProposalInput *input, FbError *error)
 	return FB_OK;
 }
 
-/* pb(ChaincodeHeaderExtension): says in the header which chaincode is meant */
+/* pb(ChaincodeHeaderExtension): names the chaincode in the header */
 static FbStatus
 pack_extension(FbAllocator *allocator, ProtobufCBinaryData chaincode_name, FbBytes *bytes,
 			   FbError *error)
@@ -77,8 +77,8 @@ compare_transient(const void *a, const void *b)
 }
 
 /*
- * pb(ChaincodeProposalPayload); transient: sorted by key, so that the same call gives the same
- * bytes
+ * pb(ChaincodeProposalPayload). transient: sorted by key, so that the same call gives the same
+ * bytes.
  */
 static FbStatus
 pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const TransientEntry *transient,
@@ -106,7 +106,10 @@ pack_proposal_payload(FbAllocator *allocator, FbBytes invocation, const Transien
 	return PROTO_PACK(&payload, allocator, bytes, error);
 }
 
-/* what proposal_parse would find in a proposal that was built from this; bytes are set already */
+/*
+ * Set the fields that proposal_parse would find in the proposal built from this input; bytes are
+ * set already.
+ */
 static FbStatus
 view_input(FbAllocator *allocator, const ProposalInput *input, ProposalView *view, FbError *error)
 {
@@ -264,8 +267,8 @@ parse_payload(FbAllocator *allocator, FbBytes bytes, ProposalView *view, FbError
 	}
 	view->transient_count = payload->n_transientmap;
 	/*
-	 * the one place where received content is packed again, as in Fabric: the transient map must
-	 * not get into the hash
+	 * The only place where received content is packed again, as in Fabric: the transient map must
+	 * not be part of the hash.
 	 */
 	return pack_proposal_payload(allocator, proto_bytes(payload->input), NULL, 0,
 								 &view->payload_for_transaction, error);
@@ -287,7 +290,7 @@ proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view, FbE
 	txn_proposal_hash(view->channel_header, view->signature_header, view->payload_for_transaction,
 					  view->proposal_hash);
 
-	/* CONFIG has no business here, but Fabric lets it through */
+	/* CONFIG is wrong here, but Fabric accepts it */
 	if (view->type != TX_TYPE_ENDORSER_TRANSACTION && view->type != TX_TYPE_CONFIG)
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "proposal has header type %d, which cannot be endorsed", (int) view->type);

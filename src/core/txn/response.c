@@ -1,6 +1,6 @@
 /*
- * response: what an endorser answers and signs (docs/wire-format.md, "Transactions";
- * protoutil/proputils.go).
+ * response: the answer of an endorser, and the bytes that it signs (docs/wire-format.md,
+ * "Transactions"; protoutil/proputils.go).
  */
 #include "core/txn/txn_internal.h"
 
@@ -33,7 +33,7 @@ response_event_parse(FbAllocator *allocator, FbBytes bytes, ChaincodeEvent *even
 	return FB_OK;
 }
 
-/* ---- the payload that all endorsers must agree on ---- */
+/* ---- the payload, which must be equal for all endorsers ---- */
 
 static FbStatus
 build_response(FbAllocator *allocator, const ChaincodeResponse *response, Protos__Response *message,
@@ -128,11 +128,11 @@ response_endorsement_message(FbAllocator *allocator, FbBytes payload, FbBytes en
 	return fb_buffer_bytes(&buffer, message, error);
 }
 
-/* ---- the whole answer ---- */
+/* ---- the complete response ---- */
 
 /*
- * bytes that are not a policy are left out: the message has no field for them, and no signatures
- * satisfy them anyhow
+ * Bytes that are not a policy are left out: the message has no field for them, and no signatures
+ * satisfy them.
  */
 static FbStatus
 build_key_policies(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCall *message,
@@ -174,8 +174,8 @@ build_call(FbAllocator *allocator, const InterestCall *call, Protos__ChaincodeCa
 		message->no_private_reads = call->no_private_reads;
 	}
 	/*
-	 * with a collection the flag would mean that the chaincode's policy does not apply beside the
-	 * collection's, which it never does
+	 * With a collection, the flag would mean that the chaincode's policy does not apply in addition
+	 * to the collection's. It never does, so the flag is not set.
 	 */
 	message->disregard_namespace_policy = call->collection.size == 0 && !call->policy_needed;
 	return build_key_policies(allocator, call, message, error);
@@ -217,7 +217,7 @@ response_pack(FbAllocator *allocator, const ProposalResponse *response, FbBytes 
 		endorsement.endorser = proto_data(response->endorser);
 		endorsement.signature = proto_data(response->signature);
 		message.endorsement = &endorsement;
-		message.version = 1; /* as Fabric: only endorsed responses carry it */
+		message.version = 1; /* as in Fabric: only endorsed responses have it */
 	}
 	if (response->interest_count > 0)
 	{

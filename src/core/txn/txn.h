@@ -1,19 +1,19 @@
 /*
  * txn: a transaction as bytes, from the proposal to its validation.
  *
- * - client: proposal_build gives the proposal bytes to sign
- * - endorser: proposal_parse_signed says what to simulate; response_payload_build and
+ * - client: proposal_build makes the proposal and the bytes to sign
+ * - endorser: proposal_parse_signed returns the call to simulate; response_payload_build and
  *   response_pack make the endorsement
- * - client: response_compare says which organizations differ, and where; envelope_assemble gives
+ * - client: response_compare finds which organizations differ, and where; envelope_assemble makes
  *   the payload to sign
- * - committer: check_envelope, check_transaction, check_action give the TxValidationCode in
+ * - committer: check_envelope, check_transaction, check_action compute the TxValidationCode in
  *   Fabric's order of checks
  *
- * Nothing here signs or verifies: this header says which bytes are to be signed by whom. What was
- * received is hashed and returned as received, never packed again.
+ * No function here signs or verifies: this header documents which bytes each party signs. Received
+ * content is hashed and returned as received, never packed again.
  *
- * Everything returned lives in the allocator that was passed in and may point into the input bytes,
- * which must live as long.
+ * All results are allocated with the caller's allocator and may point into the input bytes, which
+ * must live as long.
  */
 #ifndef FABRIC_CORE_TXN_H
 #define FABRIC_CORE_TXN_H
@@ -64,7 +64,7 @@ typedef enum TxCode
 extern const char *tx_code_name(int code); /* "VALID"; NULL for a number without a name */
 extern bool tx_code_of_name(const char *name, TxCode *code);
 
-/* ---- header types that occur here (common.HeaderType) ---- */
+/* ---- header types used here (common.HeaderType) ---- */
 #define TX_TYPE_MESSAGE 0
 #define TX_TYPE_CONFIG 1
 #define TX_TYPE_CONFIG_UPDATE 2
@@ -86,8 +86,8 @@ typedef struct TxTime
 extern void tx_id_compute(FbBytes nonce, FbBytes creator, char tx_id[TX_ID_LENGTH + 1]);
 
 /*
- * The id under which the ledger knows a transaction, valid or not: the one in its header, or, if
- * that is empty, the one that the header should have (protoutil/txutils.go,
+ * The id under which the ledger records a transaction, valid or not: the id in its header or, if
+ * that is empty, the id that the header should have (protoutil/txutils.go,
  * GetOrComputeTxIDFromEnvelope). A later transaction with this id is a duplicate. Errors:
  * FB_OUT_OF_MEMORY.
  */
@@ -110,8 +110,8 @@ typedef struct ProposalInput
 	FbBytes nonce;			/* FB_NONCE_BYTES random bytes by convention */
 	TxTime timestamp;		/* left out if !present */
 	FbBytes tls_cert_hash;	/* may be empty */
-	int32_t chaincode_type; /* peer.ChaincodeSpec.Type: 0 undefined, 1 GOLANG, 2 NODE ...; no
-							   meaning at validation */
+	int32_t chaincode_type; /* peer.ChaincodeSpec.Type: 0 undefined, 1 GOLANG, 2 NODE ...; ignored
+							   by validation */
 	const FbBytes *args;
 	size_t args_count;
 	bool is_init;
@@ -120,12 +120,12 @@ typedef struct ProposalInput
 } ProposalInput;
 
 /*
- * A proposal that passed the checks of proposal_parse, or was built here: whoever gets one need not
- * look at its bytes again.
+ * A proposal that passed the checks of proposal_parse, or was built here: functions that take it
+ * need not check its bytes again.
  */
 typedef struct ProposalView
 {
-	FbBytes bytes;	   /* the proposal: what the client signs, with ECDSA over its SHA-256 */
+	FbBytes bytes;	   /* the proposal, which the client signs with ECDSA over its SHA-256 */
 	FbBytes signature; /* empty until the proposal is signed */
 	int32_t type;
 	FbBytes channel_id;
@@ -141,16 +141,16 @@ typedef struct ProposalView
 	TransientEntry *transient; /* sorted by key */
 	size_t transient_count;
 	uint8_t digest[32];		   /* SHA-256 of bytes */
-	uint8_t proposal_hash[32]; /* what endorsers put into their responses */
+	uint8_t proposal_hash[32]; /* the hash that endorsers put into their responses */
 	FbBytes channel_header;
 	FbBytes signature_header;
 	FbBytes payload_for_transaction; /* ChaincodeProposalPayload without the transient map */
 } ProposalView;
 
 /*
- * The view, with bytes to sign, points into the input's bytes, which must live as long.
- * FB_INVALID_ARGUMENT: channel id, chaincode, nonce or creator empty, names not UTF-8, a transient
- * key twice; FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ * The view, with bytes to sign, points into the input's bytes, which must live as long. Errors:
+ * FB_INVALID_ARGUMENT (channel id, chaincode, nonce or creator empty, names not UTF-8, a transient
+ * key twice), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
 extern FbStatus proposal_build(FbAllocator *allocator, const ProposalInput *input,
 							   ProposalView *view, FbError *error);
@@ -158,15 +158,16 @@ extern FbStatus proposal_build(FbAllocator *allocator, const ProposalInput *inpu
 /*
  * Parse a Proposal and make the checks of an endorser that need no state, in Fabric's order
  * (msgvalidation.go): chaincode name, specification and input present; header type; epoch 0; nonce
- * and creator present; tx id correct. What is left to the caller: creator valid, signature over
- * view->bytes, time window, tx id not committed, access. FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT
- * (a check failed), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ * and creator present; transaction id correct. Not checked; make sure that: the creator is valid,
+ * the signature over view->bytes is its own, the timestamp is in the time window, the transaction
+ * id is not committed, and the creator has access. Errors: FB_MALFORMED_MESSAGE,
+ * FB_INVALID_ARGUMENT (a check failed), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
  */
 extern FbStatus proposal_parse(FbAllocator *allocator, FbBytes proposal, ProposalView *view,
 							   FbError *error);
 /*
- * The same with a signature, given beside the proposal or in a SignedProposal; an empty signature
- * is FB_INVALID_ARGUMENT.
+ * The same with a signature, passed separately or in a SignedProposal; an empty signature is
+ * FB_INVALID_ARGUMENT.
  */
 extern FbStatus proposal_parse_parts(FbAllocator *allocator, FbBytes proposal, FbBytes signature,
 									 ProposalView *view, FbError *error);
@@ -205,8 +206,8 @@ typedef struct ResponsePayload
 	FbBytes event;	 /* ChaincodeEvent; empty if none */
 	ChaincodeResponse response;
 	bool has_response;
-	bool has_chaincode; /* only from response_payload_parse: there was a chaincode id; when built
-						   always */
+	bool has_chaincode; /* only from response_payload_parse: there was a chaincode id; always true
+						   when built */
 	FbBytes chaincode_name;
 	FbBytes chaincode_version; /* of the committed definition */
 } ResponsePayload;
@@ -217,23 +218,30 @@ extern FbStatus response_payload_build(FbAllocator *allocator, const ResponsePay
 extern FbStatus response_payload_parse(FbAllocator *allocator, FbBytes bytes,
 									   ResponsePayload *content, FbError *error);
 
-/* what the endorser signs: payload || endorser (POL: the same bytes are verified at validation) */
+/*
+ * The bytes that the endorser signs: payload || endorser. Validation verifies the signature over
+ * the same bytes.
+ */
 extern FbStatus response_endorsement_message(FbAllocator *allocator, FbBytes payload,
 											 FbBytes endorser, FbBytes *message, FbError *error);
 
-/* ProposalResponse. payload and endorsement are empty for a response that may not be endorsed */
 /*
- * What a transaction touches of one chaincode: its public keys, or those of one collection
- * (protos.ChaincodeCall; core/endorser/endorser.go, buildChaincodeInterest)
+ * Pack a ProposalResponse. payload and endorsement are empty for a response that may not be
+ * endorsed.
+ */
+/*
+ * The accesses of a transaction to one chaincode: to its public keys, or to those of one collection
+ * (protos.ChaincodeCall; core/endorser/endorser.go, buildChaincodeInterest).
  */
 typedef struct InterestCall
 {
 	FbBytes name;		   /* of the chaincode */
 	FbBytes collection;	   /* empty: the public keys */
 	bool no_private_reads; /* of the collection */
-	bool policy_needed; /* not only keys with policies of their own: the collection's or chaincode's
-						   policy applies too */
-	const FbBytes *key_policies; /* SignaturePolicyEnvelope of keys that have one, each once */
+	bool policy_needed;	   /* some keys have no policy of their own: the collection's or chaincode's
+							  policy applies too */
+	const FbBytes
+		*key_policies; /* SignaturePolicyEnvelope of each key that has one, without repetitions */
 	size_t key_policies_count;
 } InterestCall;
 
@@ -243,8 +251,8 @@ typedef struct ProposalResponse
 	FbBytes payload;  /* ProposalResponsePayload */
 	FbBytes endorser; /* SerializedIdentity */
 	FbBytes signature;
-	const InterestCall *interest; /* packed for foreign clients; not parsed: what another node says
-									 about it proves nothing */
+	const InterestCall *interest; /* packed for foreign clients; not parsed, because the statement
+									 of another node proves nothing */
 	size_t interest_count;
 } ProposalResponse;
 
@@ -253,26 +261,26 @@ extern FbStatus response_pack(FbAllocator *allocator, const ProposalResponse *re
 extern FbStatus response_parse(FbAllocator *allocator, FbBytes bytes, ProposalResponse *response,
 							   FbError *error);
 
-/* where the payloads of several endorsers differ */
+/* kinds of differences between the payloads of several endorsers */
 typedef enum ResponseDifferenceKind
 {
-	RESPONSE_DIFFERS_READ,	/* version of a key; name: the collection, if key is a hash of a private
-							   one */
-	RESPONSE_DIFFERS_RANGE, /* range query; key: its start, name: its end */
-	RESPONSE_DIFFERS_WRITE, /* value; empty for a deletion */
+	RESPONSE_DIFFERS_READ,		/* version of a key; name: the collection, if key is the hash of a
+								   private key */
+	RESPONSE_DIFFERS_RANGE,		/* range query; key: its start, name: its end */
+	RESPONSE_DIFFERS_WRITE,		/* value; empty for a deletion */
 	RESPONSE_DIFFERS_METADATA,	/* name: of the metadata entry; empty for deletion of all */
-	RESPONSE_DIFFERS_PRIVATE,	/* name: the collection; hashes of what was written there */
+	RESPONSE_DIFFERS_PRIVATE,	/* name: the collection; hash of the writes to it */
 	RESPONSE_DIFFERS_EVENT,		/* name: of the event */
 	RESPONSE_DIFFERS_RESPONSE,	/* status, message or payload */
 	RESPONSE_DIFFERS_CHAINCODE, /* name or version of the chaincode */
-	RESPONSE_DIFFERS_PROPOSAL,	/* the proposal hash: it answered another proposal */
+	RESPONSE_DIFFERS_PROPOSAL,	/* the proposal hash: the response is to another proposal */
 	RESPONSE_DIFFERS_ENCODING,	/* same content, other bytes */
 	RESPONSE_UNREADABLE			/* the payload cannot be parsed */
 } ResponseDifferenceKind;
 
 typedef struct ResponseDifference
 {
-	size_t response_index; /* which response differs from response 0 */
+	size_t response_index; /* index of the response that differs from response 0 */
 	ResponseDifferenceKind kind;
 	FbBytes namespace_name;
 	FbBytes key;
@@ -300,15 +308,15 @@ extern FbStatus response_compare(FbAllocator *allocator, const ProposalResponse 
 
 typedef struct EnvelopePayload
 {
-	FbBytes bytes; /* common.Payload: what the submitter signs, with ECDSA over its SHA-256: */
+	FbBytes bytes; /* common.Payload, which the submitter signs with ECDSA over its SHA-256: */
 	uint8_t digest[32];
 } EnvelopePayload;
 
 /*
- * The transaction of a proposal and its endorsements: payloads byte-equal, status 200..399, an
- * endorser's second endorsement is dropped, the transient map is left out (protoutil/txutils.go,
- * CreateSignedTx). FB_ENDORSEMENT_MISMATCH (details by response_compare), FB_ENDORSEMENT_FAILED
- * (none, or a status), FB_MALFORMED_MESSAGE.
+ * The transaction of a proposal and its endorsements: payloads must be byte-equal with status
+ * 200..399, a second endorsement by the same endorser is dropped, and the transient map is left out
+ * (protoutil/txutils.go, CreateSignedTx). Errors: FB_ENDORSEMENT_MISMATCH (response_compare has the
+ * details), FB_ENDORSEMENT_FAILED (no response, or a status), FB_MALFORMED_MESSAGE.
  */
 extern FbStatus envelope_assemble(FbAllocator *allocator, const ProposalView *proposal,
 								  const ProposalResponse *responses, size_t responses_count,
@@ -336,16 +344,17 @@ extern FbStatus envelope_pack(FbAllocator *allocator, FbBytes payload, FbBytes s
 							  FbBytes *envelope, FbError *error);
 
 /*
- * Any envelope, taken apart once and not judged (ordering, deliver, views). Made by envelope_parse;
+ * Any envelope, decoded once but not judged (for ordering, deliver, views). Made by envelope_parse;
  * points into the bytes, which must live as long.
  */
 typedef struct Envelope
 {
 	FbBytes bytes;
-	uint64_t message_bytes; /* of payload and signature: its size for limits and batches */
-	bool canonical;			/* block_is_canonical_envelope: a block of several may hold it */
-	bool is_config;			/* type CONFIG */
-	FbBytes payload;		/* the signature is over these bytes */
+	uint64_t message_bytes; /* of payload and signature: the size that limits and batches count */
+	bool canonical;	 /* result of block_is_canonical_envelope: a block with several transactions may
+						hold it */
+	bool is_config;	 /* type CONFIG */
+	FbBytes payload; /* the signature is over these bytes */
 	FbBytes signature;
 	int32_t type;
 	int32_t version;
@@ -364,17 +373,16 @@ typedef struct Envelope
 } Envelope;
 
 /*
- * FB_MALFORMED_MESSAGE: something that must be there is missing or cannot be decoded;
- * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. Also then message_bytes and canonical are right.
+ * Errors: FB_MALFORMED_MESSAGE (a required part is missing or cannot be decoded),
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. message_bytes and canonical are set even then.
  */
 extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *envelope,
 							   FbError *error);
 /*
- * Is the envelope's transaction id its creator's own: hex(SHA-256(nonce, creator))?
- * FB_INVALID_ARGUMENT if not. Fabric finds that at validation (msgvalidation.go,
- * ValidateTransaction, through protoutil.CheckTxID) and still records the id as used; so an
- * orderer asks before. Messages that are no endorser transactions may have no id: blkstorage
- * computes it for them from the same two fields.
+ * Is the envelope's transaction id hex(SHA-256(nonce, creator))? FB_INVALID_ARGUMENT if not. Fabric
+ * checks that at validation (msgvalidation.go, ValidateTransaction, through protoutil.CheckTxID)
+ * and still records the id as used, so an orderer checks it before. Messages other than endorser
+ * transactions may have no id: blkstorage computes it for them from the same two fields.
  */
 extern FbStatus envelope_check_tx_id(const Envelope *envelope, FbError *error);
 
@@ -387,8 +395,8 @@ typedef struct TxEndorsement
 } TxEndorsement;
 
 /*
- * a namespace that a transaction writes, or the chaincode that was invoked and writes nothing: set
- * is NULL then
+ * a namespace that a transaction writes, or the invoked chaincode if it writes nothing; set is NULL
+ * then
  */
 typedef struct TxNamespace
 {
@@ -397,8 +405,8 @@ typedef struct TxNamespace
 } TxNamespace;
 
 /*
- * What is known of a transaction. A field is filled in by the phase that is named; a phase that
- * gives a code other than TX_VALID may have filled in some of its fields, the others are empty.
+ * The known content of a transaction. Each field is set by the phase named before it. A phase that
+ * gives a code other than TX_VALID may have set some of its fields; the others are empty.
  */
 typedef struct TxView
 {
@@ -435,27 +443,31 @@ typedef struct TxView
 	ChaincodeEvent event_view;
 	ChaincodeResponse response;
 	bool over_limit; /* the code is that of undecodable bytes because a limit of this project was
-						reached, any phase */
+						reached, in any phase */
 	TxNamespace *written_namespaces; /* the invoked chaincode and every namespace written, sorted
 										distinct */
 	size_t written_namespaces_count;
 } TxView;
 
 /*
- * The checks in Fabric's order. The caller does for each transaction:
+ * The checks in Fabric's order. For each transaction, the caller does the following (in
+ * parentheses: the codes of each step):
  *
- *   code = check_envelope(...)           255, 2, 3
- *   creator known, valid, signature over view.payload     else 4      (config transactions too;
- * genesis is not checked) code = check_transaction(...)        7; 8, 5 | 6; 14 tx id already on the
- * ledger          then 9                       (endorser transactions only, from here on) code =
- * check_action(...)             20, 19, 21, 22, 255, 25, 255, 23 for each of
- * view.written_namespaces: chaincode defined  else 25;  its policies satisfied  else 10
+ * - check_envelope (255, 2, 3)
+ * - the creator must be known and valid, with its signature over view.payload (4); also for
+ *   configuration transactions, but not for genesis
+ * - check_transaction (7; 8, 5 | 6; 14)
+ * - the transaction id must not be on the ledger (9); this and the next steps are for endorser
+ *   transactions only
+ * - check_action (20, 19, 21, 22, 255, 25, 255, 23)
+ * - for each of view.written_namespaces: the chaincode must be defined (25), its policies satisfied
+ *   (10)
  *
- * and then for the block in order: check_mark_duplicates (9), mvcc_validate (11, 12, 24).
+ * and then, for the block in order, check_mark_duplicates (9) and mvcc_validate (11, 12, 24).
  *
- * Return FB_OK with *code, or FB_OUT_OF_MEMORY: our failure, never the transaction's. why: in a
- * refused transaction error->message says what is wrong with it (status FB_TRANSACTION_INVALID);
- * may be NULL.
+ * Each returns FB_OK with *code, or FB_OUT_OF_MEMORY, which is a failure of this node and never the
+ * transaction's. why: for a refused transaction, error->message has the reason (status
+ * FB_TRANSACTION_INVALID); may be NULL.
  */
 extern FbStatus check_envelope(FbAllocator *allocator, FbBytes envelope, TxView *view, TxCode *code,
 							   FbError *why);
@@ -464,29 +476,29 @@ extern FbStatus check_transaction(FbAllocator *allocator, FbBytes channel_id, Tx
 extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code, FbError *why);
 
 /*
- * Is there anything in an endorser transaction that would be judged by a limit of this project,
- * which a Fabric peer does not have: too large or too many parts, keys that are too long for the
- * state, endorsement policies that are not evaluated? Or more work than one transaction may ask of
- * every committer (limits.c)? Asked before ordering, so that no transaction is judged by it
- * afterwards unless an orderer did not ask. What else is wrong with it does not matter here.
- * Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
+ * Would an endorser transaction be judged by a limit of this project that a Fabric peer does not
+ * have: too large or too many parts, keys that are too long for the state, endorsement policies
+ * that are not evaluated? Or does it cause more work than one transaction may cause at every
+ * committer (limits.c)? An orderer checks this, so that such a limit never decides the code of a
+ * transaction, unless the orderer did not check. Other problems of the transaction do not matter
+ * here. Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
  */
 extern FbStatus check_limits(FbAllocator *allocator, const Envelope *envelope, FbError *error);
-/* the same for a read-write set with so many endorsements */
+/* the same for a read-write set with this number of endorsements */
 extern FbStatus check_limits_of_rwset(FbAllocator *allocator, const RwSet *rwset,
 									  size_t endorsements_count, FbError *error);
 
 /*
- * Duplicates inside a block: of the transactions that are still valid (codes[i] == 0) and have a tx
- * id, all but the first with the same id get TX_DUPLICATE_TXID. tx_ids[i] is empty for transactions
- * that are not endorser transactions.
+ * Mark duplicates inside a block: of the transactions that are still valid (codes[i] == 0) and have
+ * the same transaction id, all but the first get TX_DUPLICATE_TXID. tx_ids[i] is empty for
+ * transactions that are not endorser transactions.
  */
 extern FbStatus check_mark_duplicates(FbAllocator *allocator, const FbBytes *tx_ids, uint8_t *codes,
 									  size_t count, FbError *error);
 
 /*
- * all phases that need nothing but the bytes, for tools and tests that verify signatures elsewhere
- * or not at all
+ * all phases that need only the bytes, for tools and tests that verify signatures elsewhere or not
+ * at all
  */
 extern FbStatus check_structure(FbAllocator *allocator, FbBytes envelope, FbBytes channel_id,
 								TxView *view, TxCode *code, FbError *why);

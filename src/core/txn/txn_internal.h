@@ -1,6 +1,4 @@
-/*
- * txn_internal: shared by the files of this directory.
- */
+/* declarations that the files of core/txn share */
 #ifndef FABRIC_CORE_TXN_INTERNAL_H
 #define FABRIC_CORE_TXN_INTERNAL_H
 
@@ -8,19 +6,22 @@
 #include "core/txn/txn.h"
 
 /*
- * a text that is packed as it is: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what.
- * *field points to the bytes
+ * A text that is packed as it is: valid UTF-8 without U+0000, otherwise FB_INVALID_ARGUMENT with
+ * its name, what. *field points to the bytes.
  */
 extern FbStatus txn_check_text(FbBytes bytes, const char *what, ProtobufCBinaryData *field,
 							   FbError *error);
 
 /*
- * Received text that becomes a C string or a value of the database somewhere: without U+0000, which
- * Go's decoder takes. Validation does not ask this. Errors: FB_MALFORMED_MESSAGE naming what
+ * Received text that becomes a C string or a value of the database: refuse U+0000, which Go's
+ * decoder accepts. Validation does not check this. Errors: FB_MALFORMED_MESSAGE with its name,
+ * what.
  */
 extern FbStatus txn_refuse_zero(FbBytes bytes, const char *what, FbError *error);
 
-/* a protobuf string: valid UTF-8 without U+0000, else FB_INVALID_ARGUMENT naming what */
+/*
+ * a protobuf string: valid UTF-8 without U+0000, otherwise FB_INVALID_ARGUMENT with its name, what
+ */
 extern FbStatus txn_text(FbAllocator *allocator, FbBytes bytes, const char *what, char **text,
 						 FbError *error);
 
@@ -35,12 +36,14 @@ extern FbStatus txn_pack_payload(FbAllocator *allocator, FbBytes channel_header,
 
 extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
 
-/* H(channel_header || signature_header || payload without transient map) (docs/wire-format.md,
- * "Transactions") */
+/*
+ * H(channel_header || signature_header || payload without transient map) (docs/wire-format.md,
+ * "Transactions")
+ */
 extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
 							  uint8_t hash[32]);
 
-/* what check_envelope asks of the headers after they were decoded (check.c) */
+/* the checks of check_envelope on the decoded headers (check.c) */
 extern FbStatus txn_check_headers(TxView *view, TxCode *code, FbError *why);
 
 #endif

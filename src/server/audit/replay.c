@@ -1,14 +1,49 @@
 /*
- * replay.c: the blocks of a channel validated and applied in memory, as the committer did it in the
- * tables
+ * replay.c: validate and apply the blocks of a channel in memory, as the committer does in the
+ * tables.
+ *
+ * The problem. An audit must find out which state, history, validation codes and commit hashes
+ * follow from the blocks of a chain, without using any table that it is to check. The result must
+ * be exactly the committer's: any difference between two implementations of validation would be
+ * reported as damage of the ledger. And a damaged block must not make all later blocks look wrong.
+ *
+ * The rule. A Replay is a ValidationSource (server/commit/commit.h): validate_block_from runs the
+ * same validation as in the committer, and gets transaction ids, committed values, ranges and
+ * chaincode definitions from memory. The replay starts with the configuration of block 0
+ * (replay_genesis) and takes the blocks in order. After each block its writes are applied to the
+ * replayed state (replay_state.c), the values are added to the history as hashes, and the commit
+ * hash is continued.
+ *
+ * Every signature is verified. The node's cache of verified signatures is not used, because an
+ * audit must not depend on earlier verdicts of the node that it checks.
+ *
+ * Codes. For a block that is intact, and follows intact blocks only, the computed codes count
+ * (REPLAY_OWN). After a damaged block the replayed state may not be the one that the block was
+ * validated against. Then the stored codes count where both the stored and the computed code depend
+ * on the state (REPLAY_STATE, is_decided_by_state); a code that depends on the transaction alone is
+ * still computed. For the damaged block itself the stored codes count for all transactions
+ * (REPLAY_STORED), because its transactions may no longer be those that were validated. Where
+ * stored codes differ from the computed ones, the effect of the block is computed again from them,
+ * without any reads (write_by_codes): otherwise a read conflict would drop a write that the
+ * committer applied.
+ *
+ * Rejected: comparing each row with the blocks that mention it, because versions, deletions and
+ * codes follow only from the whole chain. Replaying into temporary tables, because a verification
+ * writes nothing, and they would use the code whose results the audit checks. A second
+ * implementation of validation, because the audit would report differences between the two as
+ * damage.
+ *
+ * What holds afterwards. The replay depends only on the blocks, and after damage on the stored
+ * codes. It writes nothing. The state, the hashes of the history and the transaction ids of the
+ * whole chain are in memory (replay->context), until that context is deleted.
  */
 #include "server/audit/audit_internal.h"
 
 #include "miscadmin.h"
 
-/* ---- what a validation asks for ---- */
+/* ---- the source of a validation ---- */
 
-/* the audit decides by the signature itself */
+/* verifies the signature itself, without a cache */
 static FbStatus
 replay_verify(void *context, const Identity *identity, const PolicySignature *signature,
 			  size_t index, bool *valid, FbError *error)
@@ -215,7 +250,10 @@ replay_apply(Replay *replay, uint64 number, const MvccResult *result)
 	}
 }
 
-/* what the transactions with code VALID in codes wrote, whether or not their reads were current */
+/*
+ * Compute the effect of the transactions with code VALID in codes, whether or not their reads were
+ * current.
+ */
 static void
 write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_count,
 			   const uint8_t *codes, MvccResult *result)
@@ -245,7 +283,7 @@ write_by_codes(Replay *replay, uint64 number, const FbBytes *data, size_t data_c
 	error_check(mvcc_validate(allocator, keys, number, &replay->ranges, result, &error), &error);
 }
 
-/* codes that depend on what was committed before */
+/* Does the code depend on what was committed before? */
 static bool
 is_decided_by_state(int code)
 {

@@ -1,17 +1,17 @@
 /*
- * ca.c: authorities: making them, finding them, issuing with them.
+ * ca.c: create and look up authorities, and issue certificates with them.
  *
- * Fabric CA's rules that are kept here: a certificate becomes valid some minutes before it is made,
- * because clocks differ; and never outlives its issuer. Fabric checks a chain one second after the
- * certificate became valid, so it must not become valid before its issuer either.
+ * These rules are Fabric CA's: a certificate becomes valid some minutes before it is issued,
+ * because clocks differ, and never outlives its issuer. Fabric checks a chain one second after the
+ * certificate became valid, so a certificate must not become valid before its issuer either.
  */
 #include "server/ca/ca_internal.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 
-#define NAME_BYTES_MAX 63 /* of an authority: as database identifiers */
-#define BACKDATE_S 300	  /* cfssl, on which Fabric CA stands: signer.ParseCertificateRequest */
+#define NAME_BYTES_MAX 63 /* of an authority: like database identifiers */
+#define BACKDATE_S 300	  /* cfssl, which Fabric CA uses: signer.ParseCertificateRequest */
 
 int64
 ca_now(void)
@@ -95,7 +95,7 @@ ca_find(const char *ca)
 	bool found;
 
 	spi_begin(&scope);
-	/* not read-only: it may have been made by this very statement */
+	/* not read-only: the row may have been written by the same statement */
 	spi_run(&statement, values, NULL, false, 1);
 	found = SPI_processed > 0;
 	if (found)
@@ -115,7 +115,10 @@ ca_find(const char *ca)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
 						errmsg("certificate authority \"%s\" does not exist", error_excerpt(ca))));
 	authority->certificate = ca_parse_certificate(authority->certificate_pem);
-	/* The column parent does not tell: the parent of an imported authority may be elsewhere. */
+	/*
+	 * The column parent does not show whether it is a root: the parent of an imported authority may
+	 * be in another database.
+	 */
 	authority->is_root = fb_bytes_equal(crypto_certificate_subject_der(authority->certificate),
 										crypto_certificate_issuer_der(authority->certificate));
 	return authority;
@@ -197,9 +200,9 @@ ca_issue(const CaAuthority *authority, CryptoTemplate *template, const CryptoPub
 	return pem;
 }
 
-/* ---- making an authority ---- */
+/* ---- creating an authority ---- */
 
-/* one member of the subject; OpenSSL limits the lengths */
+/* one member of the subject; OpenSSL limits its length */
 static char *
 subject_member(Jsonb *subject, const char *name)
 {

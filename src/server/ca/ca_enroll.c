@@ -1,7 +1,7 @@
 /*
- * ca_enroll.c: certificates for those who are registered, with the content that Fabric CA gives
- * them: common name = enrollment id, OUs = role and affiliation, attributes in an extension. Of the
- * request only its key counts, and for TLS its alternative names.
+ * ca_enroll.c: issue certificates to registered identities, with the content that Fabric CA gives
+ * them: common name = enrollment id, OUs = role and affiliation, attributes in an extension. Only
+ * the key of the request is used, and for TLS its alternative names.
  */
 #include "server/ca/ca_internal.h"
 
@@ -38,8 +38,8 @@ attribute_is_wanted(List *wanted, const char *name)
 }
 
 /*
- * those that Fabric CA adds by itself, then the registered ones. wanted NIL: all but those kept for
- * requests
+ * The attributes that Fabric CA adds automatically, then the registered ones. wanted NIL: all but
+ * those that are issued only on request.
  */
 static FbBytes
 make_attributes(const CaIdentity *identity, List *wanted)
@@ -88,7 +88,7 @@ typedef struct Request
 	const char *profile;
 	FbBytes csr;
 	List *hosts;
-	const CryptoCertificate *previous; /* of a re-enrollment; NULL */
+	const CryptoCertificate *previous; /* of a re-enrollment; otherwise NULL */
 	List *attributes;
 	int64 not_after;
 } Request;
@@ -100,9 +100,9 @@ may_be_server(const CaIdentity *identity)
 }
 
 /*
- * The alternative names: only for what runs servers. A client that could choose them could pass for
- * a server. A re-enrollment whose request names none keeps those of the certificate: without them
- * the node could not be reached any more.
+ * Choose the alternative names: only for roles that run servers, because a client that could choose
+ * them could impersonate a server. A re-enrollment whose request has none keeps those of the
+ * certificate: without them the node would become unreachable.
  */
 static void
 choose_hosts(CryptoTemplate *template, const CaIdentity *identity, const CryptoCsr *csr,
@@ -213,11 +213,11 @@ ca_enroll(const char *ca, const CaEnrollment *enrollment)
 	return enroll_issue(authority, identity, &request);
 }
 
-/* ---- again ---- */
+/* ---- re-enrollment ---- */
 
 /*
- * the row of a certificate that this authority issued, by all of its bytes; the id and the profile
- * it has
+ * Find the row of a certificate that this authority issued, by all its bytes; returns its id and
+ * profile.
  */
 static void
 find_issued_certificate(const CaAuthority *authority, const CryptoCertificate *certificate,
@@ -274,7 +274,7 @@ ca_reenroll(const char *ca, FbBytes certificate_bytes, FbBytes csr, FbBytes sign
 	certificate = ca_parse_certificate(certificate_bytes);
 	find_issued_certificate(authority, certificate, &enrollment_id, &profile);
 	key = crypto_certificate_public_key(certificate);
-	/* whatever made the signature: OpenSSL's are high-S half of the time */
+	/* accept a signature by any tool: OpenSSL makes high-S signatures half of the time */
 	error_check(crypto_signature_to_low_s(crypto_public_key_curve(key), signature,
 										  memory_allocator(CurrentMemoryContext), &low_s, &error),
 				&error);

@@ -1,10 +1,9 @@
 /*
- * ca_registry.c: who may get certificates: registration, secrets, attributes.
+ * ca_registry.c: registration of identities that may enroll: secrets, roles, attributes.
  *
- * A secret is kept as bcrypt of its SHA-256 (bcrypt alone would ignore everything after 72 bytes).
- * Guessing: a failed attempt takes FAILURE_MS, and nobody can try the same id meanwhile, in
- * whatever session. The error is the same, and takes as long, whether the id or the secret is
- * wrong.
+ * A secret is stored as bcrypt of its SHA-256, because bcrypt ignores input after 72 bytes. To slow
+ * down guessing, a failed attempt takes FAILURE_MS, during which no session can try the same id.
+ * The error and the time are the same for an unknown id and for a wrong secret.
  */
 #include "server/ca/ca_internal.h"
 
@@ -20,7 +19,10 @@
 #define SECRET_RANDOM_BYTES 16
 #define FAILURE_MS 500
 
-/* what no secret hashes to, at the cost of those that do */
+/*
+ * a salt for checks of unknown ids: no secret has such a hash, and the check costs the same as a
+ * real one
+ */
 #define NO_HASH "$2a$08$abcdefghijklmnopqrstuu"
 
 /* ---- attributes ---- */
@@ -110,7 +112,7 @@ secret_digest(const char *secret, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 	fb_hex_encode(fb_bytes(digest, sizeof(digest)), hex);
 }
 
-/* bcrypt; hash_like NULL: with a new salt, else with that hash's */
+/* bcrypt; hash_like NULL: with a new salt, otherwise with that of the given hash */
 static char *
 secret_hash(const char *secret, const char *hash_like)
 {
@@ -142,7 +144,7 @@ secret_hash(const char *secret, const char *hash_like)
 	return hash;
 }
 
-/* in a time that does not depend on where they differ */
+/* comparison in constant time */
 static bool
 equal_hashes(const char *a, const char *b)
 {
@@ -180,7 +182,10 @@ is_role(const char *text)
 	return false;
 }
 
-/* its parts become OUs: none may look like a NodeOU, because an identity has exactly one */
+/*
+ * The parts of an affiliation become OUs. None may look like a NodeOU, because an identity has
+ * exactly one NodeOU.
+ */
 static void
 check_affiliation(const char *affiliation)
 {
@@ -291,7 +296,7 @@ ca_affiliation_parts(const char *affiliation)
 	}
 }
 
-/* ---- who is it? ---- */
+/* ---- authentication ---- */
 
 void
 ca_lock_identity(const char *ca, const char *enrollment_id)
@@ -300,16 +305,13 @@ ca_lock_identity(const char *ca, const char *enrollment_id)
 							   string_hash(enrollment_id, strlen(enrollment_id) + 1));
 
 	/*
-	 * nobody else takes locks in the name of this table; it works for ids that do not exist, too,
-	 * so that these look the same
+	 * No other code locks objects of this table. The lock also works for ids that do not exist, so
+	 * that they behave the same.
 	 */
 	LockDatabaseObject(spi_relation_oid("ca_identity"), (Oid) hash, 0, ExclusiveLock);
 }
 
-/*
- * it cannot be cut short: who could cancel his wait would have his answer at once and could guess
- * on
- */
+/* Not interruptible: a caller who could cancel the delay could keep guessing. */
 static void
 fail_slowly(void)
 {
@@ -346,8 +348,8 @@ registry_read_identity(const char *ca, const char *enrollment_id)
 
 	spi_begin(&scope);
 	/*
-	 * not read-only: it may have been registered by this very statement. Locked: an old snapshot
-	 * must not hide a revocation
+	 * Not read-only: the identity may have been registered by the same statement. Locked, because
+	 * an old snapshot must not hide a revocation.
 	 */
 	spi_run(&statement, values, NULL, false, 1);
 	if (SPI_processed > 0)
@@ -404,7 +406,7 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 	bool counted;
 	bool right;
 
-	/* what cannot be registered needs no hashing */
+	/* an id or a secret that cannot be registered needs no hashing */
 	if (strlen(enrollment_id) > ENROLLMENT_ID_BYTES_MAX || strlen(secret) > FB_CA_SECRET_BYTES_MAX)
 		ereport(ERROR, (fb_errcode(FB_LIMIT_EXCEEDED),
 						errmsg("the enrollment id or its secret is too long")));
@@ -414,7 +416,7 @@ ca_authenticate(const char *ca, const char *enrollment_id, const char *secret)
 						 stored.hash != NULL ? stored.hash : NO_HASH);
 	if (!right || stored.hash == NULL)
 		fail_slowly();
-	/* from here on the caller is who he says, and may know */
+	/* the caller is authenticated from here on, and may learn the reason */
 	refuse_revoked(&stored);
 	spi_begin(&scope);
 	spi_run(&count, values, NULL, false, 0);

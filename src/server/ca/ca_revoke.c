@@ -1,4 +1,4 @@
-/* ca_revoke.c: certificates and identities that do not count any more, and the lists that say so */
+/* ca_revoke.c: revoke certificates and identities, and make revocation lists */
 #include "server/ca/ca_internal.h"
 
 #include "catalog/pg_type.h"
@@ -6,7 +6,7 @@
 
 #define SERIAL_BYTES_MAX 20 /* RFC 5280 4.1.2.2 */
 
-/* RFC 5280 5.3.1. Left out: removeFromCRL, which belongs into delta lists */
+/* RFC 5280 5.3.1, except removeFromCRL, which is only for delta lists */
 static const struct
 {
 	const char *name;
@@ -48,7 +48,7 @@ parse_serial(const char *hex)
 	return memory_bytea(serial);
 }
 
-/* how many rows a statement touched */
+/* returns the number of rows that the statement changed */
 static uint64
 revoke_certificates(SpiStatement *statement, Datum *values)
 {
@@ -76,7 +76,7 @@ revoke_identity(const char *ca, const char *enrollment_id, int reason)
 	Datum values[3] = {CStringGetTextDatum(ca), CStringGetTextDatum(enrollment_id),
 					   Int32GetDatum(reason)};
 
-	/* no certificate may be on its way meanwhile */
+	/* prevents an enrollment of the same identity at the same time */
 	ca_lock_identity(ca, enrollment_id);
 	if (revoke_certificates(&mark, values) == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),

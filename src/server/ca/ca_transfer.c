@@ -1,20 +1,20 @@
 /*
- * ca_transfer.c: authorities that move: exports for a copy in a safe place or another node,
- * imports, authorities that were made elsewhere, and removal.
+ * ca_transfer.c: moving authorities: exports for a backup or another node, imports of exports and
+ * of authorities created elsewhere, and removal.
  *
- * An export is JSON in an OpenPGP message (RFC 4880), so that gpg can open it if nothing else is
- * left:
+ * An export is JSON in an OpenPGP message (RFC 4880), so that gpg can open it without this
+ * extension:
  *
  *   {"format": "fabric certificate authority", "version": 1, "private_key": PEM,
  *    "authority": {...}, "identities": [...], "certificates": [...]}
  *
  * The last three are the rows of the tables ca, ca_identity and ca_certificate. An authority that
- * lives on two nodes would give revocation lists with the same numbers and different content, so
- * the documentation asks to run only one; nothing here could enforce that.
+ * runs on two nodes would issue revocation lists with the same numbers and different content, so
+ * the documentation asks to run only one; the code cannot enforce that.
  *
- * Whoever can import is trusted with authorities, but an export may be damaged or made by something
- * else. So an import checks what the tables cannot: that the key is the certificate's, and that
- * every certificate was signed by it.
+ * A role that may import is trusted with authorities, but an export may be damaged or made by
+ * another program. So an import checks what the tables cannot: that the key is the certificate's,
+ * and that every certificate was signed by it.
  */
 #include "server/ca/ca_internal.h"
 
@@ -52,7 +52,7 @@ ca_export(const char *ca, const char *passphrase)
 	values[0] = CStringGetTextDatum(ca);
 	values[1] = PointerGetDatum(memory_text(key));
 	spi_begin(&scope);
-	/* not read-only: it may have been made by this very statement */
+	/* not read-only: the row may have been written by the same statement */
 	spi_run(&statement, values, NULL, false, 1);
 	inner = MemoryContextSwitchTo(scope.outer);
 	document = DatumGetByteaPCopy(
@@ -64,7 +64,9 @@ ca_export(const char *ca, const char *passphrase)
 	crypto_wipe(VARDATA(DatumGetPointer(values[1])),
 				VARSIZE(DatumGetPointer(values[1])) - VARHDRSZ);
 	crypto_wipe((void *) key.data, key.size);
-	/* who has it can issue in the organization's name: that leaves a trace */
+	/*
+	 * the owner of an export can issue certificates in the organization's name, so this is logged
+	 */
 	ereport(LOG, (errmsg("certificate authority \"%s\" was exported by role \"%s\"", ca,
 						 GetUserNameFromId(GetUserId(), false))));
 	return exported;
@@ -80,7 +82,7 @@ ca_export(const char *ca, const char *passphrase)
 		 errhint(                                                                                 \
 			 "Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).")))
 
-/* a statement that gives one text of the document; NULL: there is none */
+/* run a statement that returns one text of the document; NULL: there is none */
 static char *
 read_member(Datum document, const char *member, const char *inner)
 {
@@ -101,9 +103,9 @@ read_member(Datum document, const char *member, const char *inner)
 }
 
 /*
- * What a type's input function or a table's constraint says of a part of the document quotes that
- * part, which may be a secret's hash. So only the kind of failure is told. The transaction fails in
- * any case.
+ * An error of a type's input function or a table's constraint quotes the part of the document,
+ * which may be the hash of a secret. So only the kind of failure is reported. The transaction fails
+ * in any case.
  */
 static void
 rethrow_without_content(void)
@@ -158,8 +160,9 @@ parse_document(FbBytes text)
 }
 
 /*
- * The rows of the document. Its members are read by name; one that is missing becomes null and
- * meets the table's constraints. The parent is named only if it is here and did sign.
+ * Insert the rows of the document. Its members are read by name; a missing member becomes null and
+ * is subject to the table's constraints. The parent is set only if it is in this database and did
+ * sign.
  */
 static void
 transfer_insert_rows(Datum document, const char *ca)
@@ -194,7 +197,7 @@ transfer_insert_rows(Datum document, const char *ca)
 	spi_end(&scope);
 }
 
-/* is the key the authority's, and may the authority sign? */
+/* Is the key the authority's, and can the authority sign certificates? */
 static void
 check_authority(const CaAuthority *authority, const CryptoPrivateKey *key)
 {
@@ -226,8 +229,8 @@ check_certificate(const CaAuthority *authority, FbBytes serial, FbBytes pem)
 }
 
 /*
- * every certificate is what the authority signed: it would go into revocation lists, and could be
- * renewed
+ * Every certificate must be signed by the authority: it could be added to revocation lists, and
+ * could be renewed.
  */
 static void
 check_certificates(const CaAuthority *authority)
@@ -261,8 +264,8 @@ check_certificates(const CaAuthority *authority)
 }
 
 /*
- * the authority here that signed this one, if there is one; and this one as the parent of those
- * here that it signed
+ * Find the authority in this database that signed this one, if there is one, and make this one the
+ * parent of those in this database that it signed.
  */
 static void
 link_parents(const CaAuthority *authority)
@@ -350,11 +353,11 @@ ca_import(bytea *exported, const char *passphrase)
 	return ca;
 }
 
-/* ---- authorities that were made elsewhere ---- */
+/* ---- authorities created elsewhere ---- */
 
 /*
- * Lists that the authority gave elsewhere had numbers of their own, which must grow (RFC
- * 5280 5.2.3). The time in seconds is above what any counter has reached.
+ * Lists that the authority issued elsewhere had their own numbers, which must increase (RFC 5280
+ * 5.2.3). The time in seconds is above any counter so far.
  */
 static void
 insert_adopted(const char *ca, const char *msp_id, const char *kind, FbBytes pem,
@@ -403,7 +406,7 @@ ca_adopt(const char *ca, const char *msp_id, FbBytes certificate_bytes, FbBytes 
 	error_check(crypto_certificate_name(certificate, memory_allocator(CurrentMemoryContext), &name,
 										&error),
 				&error);
-	/* one certificate, whatever else the text had */
+	/* keep one certificate only, without any other content of the text */
 	error_check(crypto_certificate_pem(certificate, memory_allocator(CurrentMemoryContext), &pem,
 									   &error),
 				&error);

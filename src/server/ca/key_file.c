@@ -1,6 +1,6 @@
 /*
- * key_file.c: private keys as files of the keystore directory, which come and go with the
- * transaction; and secrets in statements
+ * key_file.c: private keys as files of the keystore directory, which are created and removed with
+ * the transaction; and secrets in statements
  */
 #include "server/ca/ca.h"
 
@@ -14,7 +14,7 @@
 typedef struct PendingFile
 {
 	char *path;
-	bool at_commit; /* else at abort */
+	bool at_commit; /* false: remove at abort */
 	SubTransactionId subtransaction;
 } PendingFile;
 
@@ -23,8 +23,8 @@ static List *pending = NIL; /* of PendingFile *, in TopTransactionContext */
 /* ---- files follow the transaction ---- */
 
 /*
- * The transaction has ended, so nothing may be raised here. A private key that stays where nothing
- * owns it is told.
+ * The transaction has ended, so this must not raise an error. A private key file that remains
+ * without an owner is logged.
  */
 static void
 remove_file(const char *path)
@@ -139,8 +139,8 @@ ensure_directory(const char *path)
 
 /*
  * Labels may hold any character, so files are named by their hash. The random part gives every key
- * a file of its own: a label that is dropped and added again in one transaction needs both files
- * until the transaction's end tells which one stays.
+ * its own file: a label that is dropped and added again in one transaction needs both files until
+ * the end of the transaction decides which one remains.
  */
 static char *
 file_name_of(const char *purpose, const char *label)
@@ -171,7 +171,7 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 	int file;
 
 	ensure_directory(directory);
-	/* before there is anything: whatever fails from here on, no key stays behind */
+	/* before the file is created, so that no key remains if anything fails from here on */
 	key_file_remember(temporary, false);
 	key_file_remember(path, false);
 	file = OpenTransientFilePerm(temporary, O_WRONLY | O_CREAT | O_TRUNC | PG_BINARY,
@@ -181,7 +181,7 @@ key_file_write(const char *purpose, const char *label, FbBytes pem)
 	errno = 0;
 	if (write(file, pem.data, pem.size) != (ssize_t) pem.size || pg_fsync(file) != 0)
 	{
-		/* a write that is too short and says nothing: the disk is full */
+		/* a short write without an error: the disk is full */
 		if (errno == 0)
 			errno = ENOSPC;
 		REFUSE_KEY_FILE(FB_NOT_CONFIGURED, temporary, errdetail("%m."));

@@ -1,15 +1,16 @@
 /*
  * keystore.c: client identities that this node holds for applications.
  *
- * An identity is granted to database roles. A session's signer is made from the key file once and
- * kept as long as the identity's row is the same (its xmin); an encrypted key is decrypted by
- * keystore_open and lives in this session's memory only.
+ * An identity is granted to database roles. A session makes a signer from the key file once, and
+ * caches it as long as the identity's row is the same (its xmin). An encrypted key is decrypted by
+ * keystore_open and is only in this session's memory.
  *
- * Whoever opened a key has shown the passphrase; nobody else gets it for free. So an opened key is
- * used only by the role that opened it, and it is wiped with the end of the transaction, unless
- * fabric.session_identity says that the session has one client (guc.c has the reasons); and in any
- * case when the session user changes, and when fabric.identity_opened is turned off, as RESET ALL
- * and DISCARD ALL do. Poolers run these when a client leaves.
+ * A role that opens a key has proved that it knows the passphrase; no other role may use the key
+ * without it. So an opened key is used only by the role that opened it. It is wiped at the end of
+ * the transaction, unless fabric.session_identity declares that the session has one client (guc.c
+ * has the reasons); and in any case when the session user changes, and when fabric.identity_opened
+ * is turned off, as RESET ALL and DISCARD ALL do. Connection poolers run these when a client
+ * leaves.
  */
 #include "server/ca/ca_internal.h"
 
@@ -28,9 +29,9 @@ typedef struct KeptSigner
 	uint32 row_version;		 /* xmin of the identity's row */
 	MemoryContext context;
 	Signer *signer;
-	bool opened;   /* from an encrypted key: only keystore_open can make it again */
-	Oid opened_by; /* of an opened one: the current role then */
-	Oid opened_in; /* and the session user */
+	bool opened;   /* made from an encrypted key: only keystore_open can make it again */
+	Oid opened_by; /* of an opened key: the current role at that time */
+	Oid opened_in; /* the session user at that time */
 } KeptSigner;
 
 static HTAB *kept = NULL;
@@ -170,8 +171,8 @@ column_bytea(HeapTuple row, TupleDesc description, int column)
 }
 
 /*
- * identities that a role may use; label NULL: all of them. At most two rows: the caller asks
- * whether there is exactly one
+ * Read the identities that a role may use; label NULL: all of them. At most two rows, since the
+ * caller needs to know whether there is exactly one.
  */
 static int
 read_granted(const char *label, Oid role, IdentityRow rows[2])
@@ -210,8 +211,8 @@ read_granted(const char *label, Oid role, IdentityRow rows[2])
 }
 
 /*
- * what another client of the same connection may have left behind does not choose; where there is
- * nothing to choose, it does no harm
+ * A setting that another client of the same connection may have left does not choose an identity.
+ * If the role has only one identity, the setting does no harm.
  */
 static void
 check_choice(void)
@@ -370,7 +371,7 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 	}
 	PG_CATCH();
 	{
-		/* the transaction ends with an error in any case; pgcrypto's own text says less */
+		/* the transaction ends with an error in any case; pgcrypto's own text is less clear */
 		if (geterrcode() == ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION ||
 			geterrcode() == ERRCODE_EXTERNAL_ROUTINE_EXCEPTION)
 		{
@@ -384,7 +385,7 @@ secret_decrypt(bytea *encrypted, const char *passphrase, const char *what)
 	return memory_bytes(clear);
 }
 
-/* ---- what users call ---- */
+/* ---- functions for SQL ---- */
 
 static void
 check_pair(const char *msp_id, FbBytes certificate, FbBytes private_key)
@@ -436,7 +437,7 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 				 errhint("Choose another label, or remove it with fabric.drop_identity.")));
 	if (passphrase == NULL)
 	{
-		/* only now: a taken label must not touch the other's file */
+		/* only after the insert: a label that is taken must not affect the existing file */
 		static SpiStatement update =
 			{"UPDATE fabric_internal.identity SET key_file = $2 WHERE label = $1",
 			 2,
@@ -450,7 +451,7 @@ keystore_add(const char *label, const char *msp_id, FbBytes certificate, FbBytes
 	}
 }
 
-/* run a statement on one label; FB_UNKNOWN_IDENTITY when it touched nothing and must */
+/* Run a statement on one label; FB_UNKNOWN_IDENTITY when it must change a row and did not. */
 static char *
 keystore_change(SpiStatement *statement, const char *label, Oid role, bool must_exist)
 {
@@ -530,7 +531,7 @@ keystore_open(const char *label, const char *passphrase)
 						errmsg("identity \"%s\" does not exist or is not granted to role \"%s\"",
 							   error_excerpt(label), GetUserNameFromId(GetUserId(), false))));
 	if (rows[0].encrypted_key == NULL)
-		return; /* a key file needs no opening */
+		return; /* a key in a file need not be opened */
 	watch_opened();
 	keystore_keep(label, rows[0].version, rows[0].msp_id, rows[0].certificate,
 				  secret_decrypt(rows[0].encrypted_key, passphrase, "the key"), true);

@@ -1,18 +1,18 @@
 /*
  * body_check: the analysis of installed function bodies.
  *
- * When a package is installed, its functions are created and PostgreSQL's validators have accepted
- * them. Then every query in them is analyzed as it would be when it runs, and query_check.c looks
- * at the result: bodies and default values in SQL as a whole, and each expression and statement of
- * PL/pgSQL, which the language itself analyzes only when it is reached. PL/pgSQL gives out its
- * compiler and the hooks of its parser for this purpose. The compiled function stays in the
- * language's cache, but it is never called: the end of the installation changes the function's row,
+ * When a package is installed, its functions have been created and PostgreSQL's validators have
+ * accepted them. Then every query in them is analyzed in the same way as at run time, and
+ * query_check.c checks the result: bodies and default values in SQL as a whole, and each expression
+ * and statement of PL/pgSQL, which the language itself analyzes only when it is reached. PL/pgSQL
+ * exports its compiler and the hooks of its parser for this purpose. The compiled function stays in
+ * the language's cache but is never called: the end of the installation changes the function's row,
  * which makes the language compile it again.
  *
- * What cannot be analyzed is left to the run: dynamic SQL, and expressions with fields of a record
- * whose type is not known here. So are statements with an error, which is an error of the chaincode
- * when it reaches them; only dates out of range are reported, because that is what 'now' and
- * 'today' are under the fixed clock.
+ * Some code cannot be analyzed and is checked at run time only: dynamic SQL, and expressions with
+ * fields of a record whose type is not known here. Statements with an error are also left to the
+ * run, where they are errors of the chaincode. Only dates out of range are reported here, because
+ * 'now' and 'today' are such dates under the fixed clock.
  */
 #include "postgres.h"
 
@@ -52,20 +52,18 @@ typedef struct BodyCheck
 {
 	const SourceFunction *function;
 	Oid schema;
-	MemoryContext context; /* for what is reported */
+	MemoryContext context; /* of everything that is reported */
 	StringInfoData lines;
 	int count;
 	const char *hint;
-	PLpgSQL_function *compiled; /* of PL/pgSQL */
+	PLpgSQL_function *compiled; /* the compiled function of PL/pgSQL */
 } BodyCheck;
 
 typedef PLpgSQL_function *(*CompileFunction)(FunctionCallInfo fcinfo, bool for_validator);
 
 static void check_body_statements(BodyCheck *check, List *statements);
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * problems
- */
+/* ---- problems ---- */
 
 static int
 count_lines(const char *text, int location)
@@ -77,7 +75,7 @@ count_lines(const char *text, int location)
 	return count;
 }
 
-/* line: of the package's source */
+/* line: line of the package's source */
 static void
 add_problem(BodyCheck *check, int line, const char *what, const char *why, const char *hint)
 {
@@ -93,7 +91,8 @@ add_problem(BodyCheck *check, int line, const char *what, const char *why, const
 }
 
 /*
- * a line of a function's body, which begins in the line of its first quote, as a line of the source
+ * Convert a line of a function's body, which begins in the line of its first quote, to a line of
+ * the source.
  */
 static int
 body_source_line(const BodyCheck *check, int body_line)
@@ -116,7 +115,7 @@ check_query(BodyCheck *check, Query *query, const char *text, int first_line)
 }
 
 /*
- * Runs an analysis in a subtransaction, whose end also gives back locks and references. false: it
+ * Run an analysis in a subtransaction, whose end also releases locks and references. false: it
  * raised an error.
  */
 typedef void (*Analysis)(BodyCheck *check, void *argument);
@@ -159,9 +158,7 @@ try_analysis(BodyCheck *check, Analysis analysis, void *argument, int line)
 	return false;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * SQL
- */
+/* ---- SQL ---- */
 
 static char *
 function_text(HeapTuple tuple, AttrNumber attribute)
@@ -172,7 +169,9 @@ function_text(HeapTuple tuple, AttrNumber attribute)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
-/* a parsed body is a query, or a list of lists of them (BEGIN ATOMIC); its lines are lost */
+/*
+ * A parsed body is a query, or a list of lists of queries (BEGIN ATOMIC). It has no line numbers.
+ */
 static void
 check_parsed_body(BodyCheck *check, Node *node)
 {
@@ -223,19 +222,20 @@ analyze_defaults(BodyCheck *check, void *argument)
 		add_problem(check, check->function->line, problem.what, problem.why, problem.hint);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * PL/pgSQL: expressions
- */
+/* ---- PL/pgSQL: expressions ---- */
 
 typedef struct Expression
 {
 	PLpgSQL_expr *expression;
 	int line;
-	PLpgSQL_variable *target; /* a record that gets its rows, or NULL */
-	Oid type; /* of the variable or result that gets its value; InvalidOid: not known */
+	PLpgSQL_variable *target; /* the record that receives the rows, or NULL */
+	Oid type; /* of the variable or result that receives the value; InvalidOid: not known */
 } Expression;
 
-/* a record variable has the columns of the query that fills it: what comes after can be analyzed */
+/*
+ * A record variable gets the columns of the query that fills it, so that later expressions can be
+ * analyzed.
+ */
 static void
 assume_columns(BodyCheck *check, PLpgSQL_variable *target, Query *query)
 {
@@ -251,7 +251,7 @@ assume_columns(BodyCheck *check, PLpgSQL_variable *target, Query *query)
 	MemoryContextSwitchTo(caller);
 }
 
-/* a string that PL/pgSQL converts when it runs: d date := 'today' */
+/* check a string that PL/pgSQL converts at run time: d date := 'today' */
 static void
 check_assigned_string(BodyCheck *check, const Expression *item, Query *query)
 {
@@ -334,9 +334,7 @@ check_expressions(BodyCheck *check, int body_line, List *expressions)
 		check_expression(check, body_line, lfirst(cell));
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * PL/pgSQL: statements
- */
+/* ---- PL/pgSQL: statements ---- */
 
 static void
 check_body_block(BodyCheck *check, PLpgSQL_stmt_block *block)
@@ -563,11 +561,9 @@ check_body_statements(BodyCheck *check, List *statements)
 		check_body_statement(check, lfirst(cell));
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * PL/pgSQL: variables, functions
- */
+/* ---- PL/pgSQL: variables, functions ---- */
 
-/* a cursor variable may be opened and fetched from, which needs no expression with its value */
+/* A cursor variable may be opened and fetched from; no expression needs its value. */
 static void
 check_variable(BodyCheck *check, PLpgSQL_datum *datum)
 {
@@ -602,7 +598,7 @@ analyze_compiled(BodyCheck *check)
 	PLpgSQL_function *compiled = check->compiled;
 	PLpgSQL_execstate state;
 
-	/* the parser looks for the types of variables here */
+	/* the parser looks up the types of variables here */
 	memset(&state, 0, sizeof(state));
 	state.func = compiled;
 	state.ndatums = compiled->ndatums;
@@ -639,9 +635,7 @@ analyze_plpgsql_body(BodyCheck *check, void *argument)
 	analyze_compiled(check);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * one function
- */
+/* ---- one function ---- */
 
 static void
 report_problems(const BodyCheck *check)

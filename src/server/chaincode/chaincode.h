@@ -1,10 +1,11 @@
 /*
  * chaincode: packages of SQL source, their installation into a sandbox, the simulation of one call,
- * and the definitions that the organisations of a channel agreed upon.
+ * and the definitions that the organizations of a channel have agreed on.
  *
- * Everything here runs in the caller's backend, inside the caller's transaction. Wrong requests and
- * failures of ours are raised with ereport; what chaincode answers - also a refusal - is data in
- * SimulationResult. Memory: results are palloc'ed in the caller's current memory context.
+ * Everything here runs in the caller's backend, inside the caller's transaction. Invalid requests
+ * and failures of this node are raised with ereport. The answer of the chaincode, including a
+ * refusal, is data in SimulationResult. Results are palloc'ed in the caller's current memory
+ * context.
  */
 #ifndef FABRIC_SERVER_CHAINCODE_H
 #define FABRIC_SERVER_CHAINCODE_H
@@ -20,14 +21,15 @@
 #include "core/rwset/rwset.h"
 #include "core/txn/txn.h"
 
-/* -------------------------------------------------------------------------------------------------
- * package.c, source_check.c, install.c: packages
- */
+/* ---- package.c, source_check.c, install.c: packages ---- */
 
-/* sizes: label as Fabric plus what fits into a column readably; "label:" and 64 hex digits */
+/*
+ * label: at most as long as Fabric allows, and short enough to be readable in a column. A package
+ * id is "label:" and 64 hex digits.
+ */
 #define CHAINCODE_LABEL_BYTES_MAX 255
 #define CHAINCODE_PACKAGE_ID_BYTES (CHAINCODE_LABEL_BYTES_MAX + 1 + 64 + 1)
-/* functions live in fabric_cc_<16 hex digits of the package's hash> */
+/* the functions of a package are in schema fabric_cc_<first 16 hex digits of the package's hash> */
 #define CHAINCODE_SCHEMA_BYTES (10 + 16 + 1)
 
 typedef struct ChaincodePackage
@@ -36,10 +38,11 @@ typedef struct ChaincodePackage
 													docs/wire-format.md, "Chaincode packages" */
 	char schema_name[CHAINCODE_SCHEMA_BYTES];
 	char *label;
-	char *type;	  /* metadata.json's type, lower case: "sql" for what this node can run */
-	char *path;	  /* metadata.json's path; may be empty */
-	char *source; /* all *.sql of code.tar.gz in order of their names, joined by newlines; NULL if
-					 there is none */
+	char *type;	  /* the type of metadata.json, in lower case: "sql" for packages that this node can
+					 run */
+	char *path;	  /* the path of metadata.json; may be empty */
+	char *source; /* all *.sql files of code.tar.gz, in the order of their names, joined by
+					 newlines; NULL if there is none */
 } ChaincodePackage;
 
 /*
@@ -51,30 +54,31 @@ typedef struct ChaincodePackage
 extern bytea *package_build(const char *label, const char *type, FbBytes source);
 
 /*
- * Reads any Fabric package: only metadata.json and code.tar.gz of the outer archive are looked at.
- * FB_INVALID_PACKAGE when it is not one, breaks the label rule or exceeds a limit (size, entries,
- * decompressed size). A package of another type (golang, node, java, ccaas) reads well and has
- * source NULL.
+ * Read any Fabric package: only metadata.json and code.tar.gz of the outer archive are looked at.
+ * Raises FB_INVALID_PACKAGE when the bytes are not a package, break the label rule or exceed a
+ * limit (size, entries, decompressed size). A package of another type (golang, node, java, ccaas)
+ * is no error; its source is NULL.
  */
 extern void package_read(FbBytes bytes, ChaincodePackage *package);
 
 /*
- * Installs a package and returns its id; a package that is already installed gives the same id and
+ * Install a package and return its id. A package that is already installed gives the same id and
  * changes nothing. Every function is checked (FB_INVALID_PACKAGE, FB_NONDETERMINISTIC_CHAINCODE
  * with function, line and the reason) and created in the package's schema as role fabric_chaincode.
- * What only may differ between nodes (dynamic SQL, a language that cannot be checked) is refused
- * too, or a WARNING with allow_warnings. The caller has checked the right to install.
+ * Code that may or may not differ between nodes (dynamic SQL, a language that cannot be checked) is
+ * also refused, or reported as a WARNING with allow_warnings. The caller has checked the right to
+ * install.
  */
 extern char *package_install(FbBytes bytes, bool allow_warnings);
 /*
- * the package once more under the name of its schema, which takes another name; the caller rolls
- * both back
+ * Install the package a second time under the name of its schema, after renaming the existing
+ * schema. The caller rolls both back.
  */
 extern void package_install_aside(const ChaincodePackage *package);
 
 /*
- * package_compare.c: installed packages whose bytes, schema or functions are not what their hash
- * says; detail: sentences that go on from "Package X:"
+ * package_compare.c: report each installed package whose bytes, schema or functions differ from
+ * those that its hash identifies. detail: sentences that follow "Package X:".
  */
 typedef void (*PackageProblem)(void *context, const char *package_id, const char *detail);
 extern void package_compare_all(PackageProblem report, void *context);
@@ -84,45 +88,54 @@ extern bytea *package_get(const char *package_id);	   /* FB_CHAINCODE_NOT_FOUND 
 extern void package_uninstall(const char *package_id); /* FB_CHAINCODE_NOT_FOUND; FB_LIFECYCLE_ERROR
 														  while a committed definition runs it */
 
-/* -------------------------------------------------------------------------------------------------
- * system_chaincode.c: the chaincodes that are part of the node
- */
+/* ---- system_chaincode.c: the chaincodes that are part of the node ---- */
 
 #define SYSTEM_CHAINCODE_VERSION "syscc" /* in a ChaincodeAction, and of the definition */
 
-/* the one that keeps definitions, and the namespace that they are in */
+/* the chaincode that keeps definitions, and the namespace that holds them */
 #define LIFECYCLE_NAMESPACE "_lifecycle"
 
 typedef struct SystemChaincode
 {
 	const char *name;
-	bool runs_here; /* simulate.c has its code; otherwise the name is reserved, no more */
+	bool runs_here; /* simulate.c has its code; false: the name is only reserved */
 	/*
-	 * who endorses it: what its definition names, and the policy that counts, because a channel
-	 * need not have one at that path
+	 * the policy that its definition names as its endorsement policy, and the policy that applies,
+	 * because a channel need not have a policy at that path
 	 */
 	const char *policy_reference;
 	const Policy *(*endorsement_policy)(const ConfigBundle *bundle);
-	/* whom the channel's ACLs let propose; NULL: invoke checks "name/function" */
+	/*
+	 * the resource whose ACL of the channel decides who may propose; NULL: invoke checks
+	 * "name/function"
+	 */
 	const char *proposal_resource;
-	/* each organization answers from what it alone knows: a refusal says nothing of the others */
+	/*
+	 * each organization answers from its own data, so a refusal by one says nothing about the
+	 * others
+	 */
 	bool answers_differ;
-	/* the function concerns the caller's organization alone: its own node endorses */
+	/*
+	 * the function concerns the caller's organization only, so only a node of that organization
+	 * endorses
+	 */
 	bool (*concerns_caller)(FbBytes function);
 } SystemChaincode;
 
-/* NULL: it is none, or none of this node */
+/* NULL when the name is not that of a system chaincode of this node */
 extern const SystemChaincode *system_chaincode_find(FbBytes name);
-/* Fabric or this node has a system chaincode of that name: no definition may take it */
+/*
+ * Does Fabric or this node have a system chaincode of that name? No definition may take such a
+ * name.
+ */
 extern bool system_chaincode_reserves(const char *name);
 
-/* -------------------------------------------------------------------------------------------------
- * definition.c: what a channel agreed upon (docs/wire-format.md, "Chaincode definitions")
+/*
+ * ---- definition.c: the definitions that a channel has agreed on (docs/wire-format.md, "Chaincode
+ * definitions") ----
  */
 
-/*
- * the plugins that there are; a definition that names another one cannot be approved or committed
- */
+/* The only plugins. A definition that names another plugin cannot be approved or committed. */
 #define DEFINITION_ENDORSEMENT_PLUGIN "escc"
 #define DEFINITION_VALIDATION_PLUGIN "vscc"
 
@@ -139,24 +152,24 @@ typedef struct ChaincodeDefinition
 } ChaincodeDefinition;
 
 /*
- * The committed definition of a chaincode as the active snapshot sees it; false when there is none.
- * A system chaincode has a fixed one: version "syscc" and its row's policy reference.
- * Costs one point read: the Sequence key changes with every commit of a definition, so the parsed
- * form is kept per session under (channel, name, version of that key). Needs no shared memory;
- * right inside any snapshot and on a hot standby. FB_CORRUPTED when the state under _lifecycle
- * cannot be parsed.
+ * Get the committed definition of a chaincode as the active snapshot sees it; false when there is
+ * none. A system chaincode has a fixed definition: version "syscc" and the policy reference of its
+ * row. The cost is one point read: the Sequence key changes with every commit of a definition, so
+ * the parsed form is cached per session under (channel, name, version of that key). The cache needs
+ * no shared memory, and is right inside any snapshot and on a hot standby. Raises FB_CORRUPTED when
+ * the state under _lifecycle cannot be parsed.
  */
 extern bool definition_get(const char *channel, const char *name, ChaincodeDefinition *definition);
 
 /*
- * The same for a validation, to which nothing that lies there is an error: FB_CHAINCODE_NOT_FOUND
- * when there is none, FB_CORRUPTED when it cannot be parsed.
+ * The same for a validation, for which bad state is not an error of this node: returns
+ * FB_CHAINCODE_NOT_FOUND when there is no definition, FB_CORRUPTED when it cannot be parsed.
  */
 extern FbStatus definition_find(const char *channel, const char *name,
 								ChaincodeDefinition *definition, FbError *error);
 
 /*
- * The same from a state that is not in the tables: get gives the value of a key of namespace
+ * The same from a state that is not in the tables: get returns the value of a key of namespace
  * _lifecycle. Nothing is cached.
  */
 typedef bool (*DefinitionGet)(void *context, FbBytes key, FbBytes *value);
@@ -164,31 +177,29 @@ extern FbStatus definition_find_in(DefinitionGet get, void *context, const char 
 								   ChaincodeDefinition *definition, FbError *error);
 
 /*
- * the committed definitions of a channel in order of their names: List of ChaincodeDefinition *; of
- * one that cannot be parsed only the name
+ * The committed definitions of a channel in the order of their names: List of ChaincodeDefinition
+ * *. A definition that cannot be parsed has only its name.
  */
 extern List *definition_list(const char *channel);
-/* the same for a message: a sentence with their names, cut where there are many */
+/* The same for a message: a sentence with the names, cut when there are many. */
 extern char *definition_list_text(const char *channel);
 
 /*
- * The package this node's organisation approved for that definition; NULL when it has not approved
- * this definition, or has approved it without a package.
+ * The package that this node's organization approved for that definition; NULL when it has not
+ * approved this definition, or has approved it without a package.
  */
 extern char *definition_package_id(const char *channel, const ChaincodeDefinition *definition);
 
-/* name, version and collection rules; NULL when good, otherwise why not */
+/* Check name, version and collections; NULL when they are valid, otherwise the reason. */
 extern const char *definition_check_name(const char *name);
 extern const char *definition_check_version(const char *version);
 extern const char *definition_check_collection_name(const char *name);
 
-/* -------------------------------------------------------------------------------------------------
- * simulate.c: one call
- */
+/* ---- simulate.c: one call ---- */
 
 /*
- * message, detail, hint and context of a refusal are cut here, each: another node's memory and log
- * have to take them
+ * Message, detail, hint and context of a refusal are each cut to this size, because other nodes
+ * keep them in memory and in their logs.
  */
 #define CHAINCODE_REFUSAL_TEXT_BYTES_MAX 8192
 
@@ -198,9 +209,9 @@ typedef struct SimulationRequest
 	const char *chaincode; /* a committed chaincode's name, or "_lifecycle" */
 	const char *tx_id;	   /* lower case hex */
 	FbBytes creator;	   /* SerializedIdentity, as signed; already authenticated by the caller */
-	TxTime timestamp;	   /* of the client's channel header */
+	TxTime timestamp;	   /* from the client's channel header */
 	size_t arguments_count;
-	const FbBytes *arguments; /* [0] is the function's name */
+	const FbBytes *arguments; /* [0] is the name of the function */
 	size_t transient_count;
 	const TransientEntry *transient;
 	bool is_init;
@@ -210,64 +221,63 @@ typedef struct SimulationResult
 {
 	int32 status;  /* 200, or 500 when the chaincode raised an error; 404 from _lifecycle's
 					  queries */
-	char *message; /* of the error; "" when good */
-	char *detail; /* of the error, or NULL; not part of Fabric's response: for the client of our own
-					 gateway */
-	char *hint;	  /* likewise */
-	char sqlstate[6]; /* likewise; "00000" when good */
-	char *context; /* likewise: the functions that were running, a line each, innermost first; NULL
-					  or not empty */
-	FbBytes payload;		 /* the function's result */
+	char *message; /* of the error; "" on success */
+	char *detail;  /* of the error, or NULL; not part of Fabric's response: only for the client of
+					  this node's gateway */
+	char *hint;	   /* like detail */
+	char sqlstate[6]; /* like detail; "00000" on success */
+	char *context;	 /* like detail: the functions that were running, one per line, innermost first;
+						NULL or not empty */
+	FbBytes payload; /* the function's result */
 	char *chaincode_version; /* of the definition that ran, for ChaincodeAction.chaincode_id */
-	RwSetResult rwset; /* all reads and writes; the private ones in clear only in private_bytes */
+	RwSetResult rwset; /* all reads and writes; private values in clear are only in private_bytes */
 	bool has_writes;
-	char *event_name; /* NULL without event */
+	char *event_name; /* NULL: no event */
 	FbBytes event_payload;
 } SimulationResult;
 
 /*
- * Runs one chaincode function, or a function of _lifecycle, against the caller's active snapshot
- * (one is taken when there is none) and collects what it reads and writes. Nothing is written,
- * whatever happens; the caller's transaction, memory contexts, GUCs and user are as before. Works
- * in a read-only transaction and on a hot standby. Must not be called from inside a simulation.
- * Raises: FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND (no definition, not approved by this
- * organisation, not installed), FB_LIFECYCLE_ERROR (not initialized, or initialized
- * already), FB_LIMIT_EXCEEDED (the read-write set), FB_CHAINCODE_TIMEOUT
- * (fabric.chaincode_execute_timeout), FB_LIMIT_EXCEEDED (fabric.chaincode_memory_limit),
- * cancellation, what the ledger raises. What the function itself raises, a function that the
- * chaincode does not have, arguments that do not fit, are results with status 500.
+ * Run one function of a chaincode, or of _lifecycle, against the caller's active snapshot (one is
+ * taken when there is none) and collect its reads and writes. Nothing is written in any case, and
+ * the caller's transaction, memory contexts, GUCs and user stay as they were. Works in a read-only
+ * transaction and on a hot standby. Must not be called inside a simulation.
+ *
+ * Raises FB_CHANNEL_NOT_FOUND; FB_CHAINCODE_NOT_FOUND (no definition, not approved by this
+ * organization, not installed); FB_LIFECYCLE_ERROR (not initialized, or initialized already);
+ * FB_LIMIT_EXCEEDED (read-write set, fabric.chaincode_memory_limit); FB_CHAINCODE_TIMEOUT
+ * (fabric.chaincode_execute_timeout); cancellation; errors of the ledger. An error that the
+ * function itself raises, a function that the chaincode does not have, and arguments that do not
+ * fit are results with status 500.
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
 
 /*
- * sandbox.c: hooks of the server that guard chaincode while it runs, and keep its functions from
- * being called in any other way. To be called when the library is loaded; what was not called then
- * is done by the first simulation of a session.
+ * sandbox.c: install the hooks of the server that guard chaincode while it runs and prevent calls
+ * of its functions in any other way. Call this when the library is loaded; otherwise the first
+ * simulation of a session installs them.
  */
 extern void sandbox_install_hooks(void);
 
-/* -------------------------------------------------------------------------------------------------
- * settings_table.c: the settings of a session while chaincode runs
- */
+/* ---- settings_table.c: the settings of a session while chaincode runs ---- */
 
 typedef struct SettingRule
 {
 	const char *name;
-	const char
-		*value; /* while chaincode runs; "default": as without configuration; NULL: left as it is */
-	const char *reason; /* for the value, or for leaving it */
+	const char *value;	/* while chaincode runs; "default": the value without configuration; NULL:
+						   the setting is not changed */
+	const char *reason; /* why it has this value, or why it is not changed */
 } SettingRule;
 
 /* sorted by name */
 extern const SettingRule settings_table[];
 extern const int settings_table_count;
 
-/* -------------------------------------------------------------------------------------------------
- * shim.c: what chaincode can ask for while it runs; FB_NOT_IN_SIMULATION otherwise. Keys and values
- * as bytes; a key is UTF-8.
+/*
+ * ---- shim.c: the requests of chaincode while it runs; FB_NOT_IN_SIMULATION outside a simulation.
+ * Keys and values are bytes; a key is UTF-8. ----
  */
 
-/* the running call */
+/* the request of the running call */
 extern const SimulationRequest *shim_request(void);
 extern bool shim_get_transient(FbBytes key, FbBytes *value);
 extern const char *shim_client_msp_id(void);
@@ -276,14 +286,14 @@ extern bool
 shim_client_attribute(FbBytes name,
 					  FbBytes *value); /* false: the certificate has no such attribute */
 
-/* a read does not see the writes of the same transaction. An empty value deletes. */
+/* A read does not see the writes of the same transaction. An empty value deletes the key. */
 extern bool shim_get_state(FbBytes key, FbBytes *value);
 extern void shim_put_state(FbBytes key, FbBytes value);
 extern void shim_delete_state(FbBytes key);
 
 /*
- * keys of [start, end). Rows are taken from the state 100 at a time and one ahead,
- * and recorded when taken
+ * Keys of [start, end). Rows are read in batches of 100 and one row ahead, and are recorded when
+ * they are read, as Fabric does: see state_access.c.
  */
 typedef struct ShimCursor ShimCursor;
 extern ShimCursor *shim_open_range(FbBytes start_key,
@@ -293,8 +303,8 @@ extern ShimCursor *shim_open_composite(FbBytes object_type, const FbBytes *attri
 extern bool shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value);
 
 /*
- * one page, read-only transactions only. bookmark: where to go on, empty at the start and
- * at the end
+ * One page, for transactions that do not write. bookmark: the start key of the next page; empty at
+ * the start and at the end.
  */
 typedef struct ShimRow
 {
@@ -315,20 +325,20 @@ extern void shim_page_composite(FbBytes object_type, const FbBytes *attributes,
 								size_t attributes_count, int64 page_size, FbBytes bookmark,
 								ShimPage *page);
 
-/* docs/wire-format.md, "Composite keys". Need no simulation */
+/* See docs/wire-format.md, "Composite keys". These functions need no simulation. */
 extern FbBytes shim_composite_key(FbBytes object_type, const FbBytes *attributes,
 								  size_t attributes_count);
 extern size_t shim_split_composite_key(FbBytes key, FbBytes **parts); /* [0] is the object type */
 
 /*
- * newest first; not part of the read set. put is called for each write; what it is given
- * lives until it returns
+ * Newest first; not part of the read set. put is called for each write; its argument lives until it
+ * returns.
  */
 typedef struct ShimHistory
 {
 	FbBytes tx_id;
 	FbBytes value;
-	TimestampTz created_at; /* the client's time */
+	TimestampTz created_at; /* the timestamp that the client set */
 	bool is_delete;
 	uint64 block_number;
 } ShimHistory;
@@ -336,20 +346,20 @@ typedef struct ShimHistory
 extern void shim_history(FbBytes key, void (*put)(void *context, const ShimHistory *write),
 						 void *context);
 
-extern void shim_set_event(FbBytes name, FbBytes payload); /* the last call wins */
+extern void shim_set_event(FbBytes name, FbBytes payload); /* the last call takes effect */
 
-/* SignaturePolicyEnvelope bytes, not looked at; empty: as if there were none */
+/* SignaturePolicyEnvelope bytes, not checked; empty: the key has no policy of its own */
 extern void shim_set_validation_parameter(FbBytes key, FbBytes parameter);
 extern bool shim_get_validation_parameter(FbBytes key, FbBytes *parameter);
 /*
- * every one of these organisations must endorse. role: "member" or "peer". Needs no
- * simulation. FB_INVALID_ARGUMENT
+ * A policy that every one of these organizations must satisfy. role: "member" or "peer". Needs no
+ * simulation. FB_INVALID_ARGUMENT.
  */
 extern FbBytes shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count);
 
-/* -------------------------------------------------------------------------------------------------
- * lifecycle.c: the arguments of _lifecycle's functions: marshalled protobuf, the second
- * argument of the call
+/*
+ * ---- lifecycle.c: the arguments of _lifecycle's functions: serialized protobuf messages, the
+ * second argument of each call ----
  */
 
 typedef struct LifecycleParameters
@@ -361,7 +371,7 @@ typedef struct LifecycleParameters
 						   ("/Channel/..."); NULL: the default */
 	Jsonb *collections; /* Fabric's collection configuration file, or NULL */
 	bool init_required;
-	const char *package_id; /* only for approval; NULL: approve without a package */
+	const char *package_id; /* for approval only; NULL: approve without a package */
 } LifecycleParameters;
 
 /* Raise FB_INVALID_ARGUMENT, FB_INVALID_POLICY for parameters that no node would accept. */
@@ -372,7 +382,7 @@ lifecycle_commit_arguments(const LifecycleParameters *parameters); /* CommitChai
 extern FbBytes
 lifecycle_readiness_arguments(const LifecycleParameters *parameters); /* CheckCommitReadiness */
 
-/* one answer of CheckCommitReadiness */
+/* the answer of CheckCommitReadiness about one organization */
 typedef struct LifecycleReadiness
 {
 	char *msp_id;
@@ -381,8 +391,8 @@ typedef struct LifecycleReadiness
 } LifecycleReadiness;
 
 /*
- * parses the payload that CheckCommitReadiness returned: List of LifecycleReadiness *, in order of
- * MSP ids
+ * Parse the payload that CheckCommitReadiness returned: List of LifecycleReadiness *, in the order
+ * of MSP ids.
  */
 extern List *lifecycle_readiness_result(FbBytes payload);
 

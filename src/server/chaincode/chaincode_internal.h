@@ -1,4 +1,4 @@
-/* what the files of server/chaincode share among themselves */
+/* declarations that the files of server/chaincode share */
 #ifndef FABRIC_SERVER_CHAINCODE_INTERNAL_H
 #define FABRIC_SERVER_CHAINCODE_INTERNAL_H
 
@@ -16,38 +16,41 @@
 #define CHAINCODE_SCHEMA_PREFIX "fabric_cc_"
 #define CHAINCODE_ROLE "fabric_chaincode"
 /*
- * the key under which a chaincode's namespace keeps the version that was initialized
- * (docs/wire-format.md, "Composite keys"): U+0000, U+10FFFF, "initialized"
+ * The key in a chaincode's namespace that holds the version that was initialized
+ * (docs/wire-format.md, "Composite keys"): U+0000, U+10FFFF, "initialized".
  */
 #define CHAINCODE_INITIALIZED_KEY \
 	"\0\xF4\x8F\xBF\xBF"          \
 	"initialized"
-/* C symbols of the functions that chaincode may call begin with this */
+/* prefix of the C symbols of functions that chaincode may call */
 #define CHAINCODE_SHIM_PREFIX "fabric_shim_"
 
 /* ---- usable_functions.c: which functions chaincode can call ---- */
 
-/* once in a process: verdicts are forgotten when a function changes */
-extern void usable_function_init(void);
-/* can code of that schema call the function */
-extern bool usable_function_check(Oid function, Oid schema);
 /*
- * a function of pg_catalog by name: is there one, and can chaincode call at least one of that name
+ * Call once per process: registers the callback that forgets a verdict when its function changes.
  */
+extern void usable_function_init(void);
+/* Can code of that schema call the function? */
+extern bool usable_function_check(Oid function, Oid schema);
+/* Does pg_catalog have a function of this name? usable: chaincode can call at least one of them. */
 extern bool usable_builtin_exists(const char *name, bool *usable);
-/* a function of schema fabric by name: likewise */
+/* the same for a function of schema fabric */
 extern bool usable_fabric_function_exists(const char *name, bool *usable);
 /*
- * A function that is not of the chaincode's own schema was found usable, here or as a conversion of
- * a type, and has not changed since.
+ * Was the function, which is not of the chaincode's own schema, found usable (in a check or as a
+ * conversion of a type), and has it not changed since?
  */
 extern bool usable_function_is_known(Oid function);
-/* find that out, and remember it; tuple: of pg_proc */
+/*
+ * Decide whether chaincode can call the function, and remember the verdict. tuple: its row of
+ * pg_proc.
+ */
 extern bool usable_function_judge(Oid function, HeapTuple tuple);
-/* its row of pg_proc, to be released with ReleaseSysCache; an error when there is none */
+/* its row of pg_proc, to be released with ReleaseSysCache; raises an error when there is none */
 extern HeapTuple usable_function_tuple(Oid function);
 
-/* ---- sandbox.c: what code of chaincode may do ---- */
+/* ---- sandbox.c: limits on what chaincode may do ---- */
 
 extern Oid sandbox_role(void);
 /*
@@ -57,141 +60,142 @@ extern Oid sandbox_role(void);
  */
 extern void sandbox_enter(Oid schema);
 /*
- * the gate at run time: while a schema is set, its code can call only itself, the shim and harmless
- * built-in functions
+ * The check at run time: while a schema is set, its code can call only itself, the shim and
+ * harmless built-in functions.
  */
-extern void sandbox_guard(Oid schema); /* InvalidOid: off */
+extern void sandbox_guard(Oid schema); /* InvalidOid: no check */
 
-/* ---- time_limit.c: the end of code that does not end by itself; its design is described there
- * ---- */
+/* ---- time_limit.c: ending code that does not end by itself; see the design note there ---- */
 
 /*
- * From now to time_limit_stop code of a package runs: it is ended after limit_ms, and when it does
- * not react to a cancellation or termination of the session. what: the code's name in messages.
- * stack_base: an address in a frame of the caller; what lies outside of it is the node's own code.
- * Not to be nested.
+ * From now to time_limit_stop, code of a package runs. It is ended after limit_ms, and also when it
+ * does not react to cancellation or termination of the session. what: the name of the code in
+ * messages. stack_base: an address in a frame of the caller; frames outside of it belong to the
+ * node's own code. Must not be nested.
  */
 extern void time_limit_start(const char *what, int limit_ms, void *stack_base);
 /*
- * true: the limit has passed. Not to be called before the code's errors have been caught. Ends the
- * session if it was told to end
+ * True when the limit has passed. Call it only after the code's errors have been caught. Ends the
+ * session if the session was told to end.
  */
 extern bool time_limit_stop(void);
 /*
- * for conditions.c: the code was cancelled (and may catch that); the error at work is the end of
- * the session that the limit asked for; its texts
+ * For conditions.c: note that the code was canceled (it may catch that error); whether the current
+ * error is the end of the session that the limit requested; the texts of that error.
  */
 extern void time_limit_note_cancellation(void);
 extern bool time_limit_ends_session(void);
 extern void time_limit_describe_end(void);
 
-/* ---- interpreter.c: languages other than SQL and PL/pgSQL bring an interpreter that can reach
- * this process ---- */
+/*
+ * ---- interpreter.c: languages other than SQL and PL/pgSQL, whose interpreters can reach this
+ * process ----
+ */
 
-/* does the schema have functions in such languages? Not to be called while chaincode runs */
+/* Does the schema have functions in such languages? Must not be called while chaincode runs. */
 extern bool interpreter_needed(Oid schema);
 /*
- * From now on signal handlers stay as they are, and standard output and standard error lead
- * nowhere. leave: as before, also when not entered
+ * From now on signal handlers cannot change, and standard output and standard error are discarded.
+ * leave restores them, and may be called without enter.
  */
 extern void interpreter_enter(void);
 extern void interpreter_leave(void);
-/* true between enter and leave: what goes to the server's log is lost */
+/* true between enter and leave: output to the server's log is lost */
 extern bool interpreter_entered(void);
-/* the process ends: standard error is the log again. Can be called in a signal handler */
+/* The process ends: connect standard error to the log again. Can be called in a signal handler. */
 extern void interpreter_abandon(void);
 
-/* ---- conditions.c: messages and errors of code that runs ---- */
+/* ---- conditions.c: messages and errors of running chaincode ---- */
 
 /*
- * From now to conditions_stop messages below ERROR are limited in number and size and name the code
- * (what), and errors that are the node's own are kept even if the code catches them. To be called
- * inside PG_TRY, which takes the context callback away; context: for the kept error.
+ * From now to conditions_stop, messages below ERROR are limited in number and size and name the
+ * code (what), and errors of the node itself are kept even if the code catches them. Call it inside
+ * PG_TRY, which removes the context callback. context: memory for the kept error.
  */
 extern void conditions_start(const char *what, MemoryContext context);
-/* after start: what the code says goes to the client only, since it may quote transient data */
+/* after start: messages of the code go to the client only, since they may quote transient data */
 extern void conditions_hide_from_log(void);
-extern void conditions_stop(void); /* also when not started */
-/* forgets the errors of an earlier call */
+extern void conditions_stop(void); /* may be called without start */
+/* forget the errors of an earlier call */
 extern void conditions_clear(void);
 /*
- * the first error of the node itself since conditions_start, NULL: none. error: what the code ended
- * with, or NULL
+ * The first error of the node itself since conditions_start, NULL if there is none. error: the
+ * error that ended the code, or NULL.
  */
 extern const ErrorData *conditions_node_failure(const ErrorData *error);
 /*
- * the first error since conditions_start that tells something about the objects of this database,
- * NULL: none. The call is refused with it
+ * The first error since conditions_start that reveals something about the objects of this database,
+ * NULL if there is none. The call is refused with it.
  */
 extern const ErrorData *conditions_refusal(void);
 /* ---- settings_table.c, fixed_settings.c: the settings under which chaincode runs ---- */
 
-/* a value of a rule: what PostgreSQL has without any configuration */
+/* the value of a rule that stands for PostgreSQL's value without any configuration */
 #define SETTING_BOOT_VALUE "default"
 
 /*
  * From enter to leave, each setting that could change a result has the value of the table. Must be
- * called inside a subtransaction, or a GUC nest level, whose end undoes the settings with assign
- * hooks; leave puts back the others, and may be called at any time.
+ * called inside a subtransaction, or a GUC nest level, whose end restores the settings with assign
+ * hooks. leave restores the others, and may be called at any time.
  */
 extern void fixed_settings_enter(void);
 extern void fixed_settings_leave(void);
 /*
- * To be called before the first function of a language runs: loads its library, which may define
- * settings. FB_SANDBOX_VIOLATION when one of them cannot be fixed any more in this call.
+ * Call this before the first function of a language runs: it loads the language's library, which
+ * may define settings. FB_SANDBOX_VIOLATION when one of them can no longer be fixed in this call.
  */
 extern void fixed_settings_prepare_language(Oid language);
 
-/* ---- fixed_clock.c: the time of the transaction while chaincode runs ---- */
+/* ---- fixed_clock.c: the transaction's time while chaincode runs ---- */
 
-/* what 'now' is as time or timetz (in UTC), in microseconds of the day */
+/* the value of 'now' as time or timetz (in UTC), in microseconds of the day */
 #define FIXED_CLOCK_TIME_OF_DAY INT64CONST(40063510973)
 
 /*
- * From enter to leave, 'now', 'today' and the like are errors in dates and timestamps. Both may be
- * called at any time
+ * From enter to leave, 'now', 'today' and similar words in dates and timestamps are errors. Both
+ * functions may be called at any time.
  */
 extern void fixed_clock_enter(void);
 extern void fixed_clock_leave(void);
 /*
- * has the text a word in it that input functions of dates and times replace by the present time?
- * Only for hints
+ * Does the text have a word that input functions of dates and times replace with the current time?
+ * For hints only.
  */
 extern bool fixed_clock_has_special_word(const char *text);
 
 /* ---- hidden_portals.c: the session's cursors ---- */
 
 /*
- * From enter to leave, no portal that exists now can be found by its name. leave must come after
- * the subtransaction of the call has been rolled back; it may be called at any time.
+ * From enter to leave, no portal that exists now can be found by its name. Call leave after the
+ * subtransaction of the call has been rolled back; it may be called at any time.
  */
 extern void hidden_portals_enter(void);
 extern void hidden_portals_leave(void);
 
-/* ---- query_check.c: what an analyzed query may contain ---- */
+/* ---- query_check.c: which objects an analyzed query may contain ---- */
 
 typedef struct QueryProblem
 {
 	char *what;		  /* "type regclass", "CURRENT_TIMESTAMP" */
-	const char *why;  /* goes on: "refers to the catalogs of one database" */
+	const char *why;  /* continues the sentence: "refers to the catalogs of one database" */
 	const char *hint; /* or NULL */
-	bool is_function; /* what is a function */
+	bool is_function; /* the name in `what` is that of a function */
 	int location;	  /* in the text that was analyzed, in bytes; -1: not known */
 } QueryProblem;
 
-/* is it what 'now' gives as a time of day under the fixed clock? */
+/* Is it the value that 'now' has as a time of day under the fixed clock? */
 extern bool query_check_is_now(Oid type, Datum value);
-/* why chaincode cannot use a type, to follow its name; NULL: it can */
+/* why chaincode cannot use a type, as text that follows its name; NULL: it can */
 extern const char *query_check_type(Oid type);
 /*
- * the first thing in a query, or a list of expressions, that chaincode of that schema cannot use;
- * false: there is none
+ * Find the first object in a query, or a list of expressions, that chaincode of that schema cannot
+ * use; false: there is none.
  */
 extern bool query_check_find(Node *query, Oid schema, QueryProblem *problem);
-/* likewise, raises FB_SANDBOX_VIOLATION */
+/* the same, but raises FB_SANDBOX_VIOLATION */
 extern void query_check_run(Query *query, Oid schema);
 
-/* ---- source_check.c: what the source of a package may contain ---- */
+/* ---- source_check.c: which statements the source of a package may contain ---- */
 
 typedef struct SourceFunction
 {
@@ -199,8 +203,8 @@ typedef struct SourceFunction
 	const char *name;
 	int location;  /* of the statement in the source */
 	int line;	   /* of the statement; the first line is 1 */
-	int body_line; /* where the text of the body begins */
-	Oid function;  /* filled in when created */
+	int body_line; /* line where the text of the body begins */
+	Oid function;  /* filled in when it is created */
 } SourceFunction;
 
 typedef struct CheckedSource
@@ -208,55 +212,57 @@ typedef struct CheckedSource
 	const char *text;
 	List *functions;		/* of SourceFunction * */
 	List *comments;			/* of CommentStmt * */
-	List *warnings;			/* of char *: what may differ between nodes */
+	List *warnings;			/* of char *: constructs that may differ between nodes */
 	bool needs_interpreter; /* a function is in a language other than SQL and PL/pgSQL */
-	const char *current; /* the function at work, for errors of the server's parsers; NULL: none */
-	List *problems;		 /* of SourceProblem *, see install_problems.c */
+	const char
+		*current;	/* the function being checked, for errors of the server's parsers; NULL: none */
+	List *problems; /* of SourceProblem *, see install_problems.c */
 } CheckedSource;
 
 /*
- * raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current
+ * Raises FB_INVALID_PACKAGE or FB_NONDETERMINISTIC_CHAINCODE. Types are looked up in the current
  * search path.
  */
 extern void source_check(const char *text, CheckedSource *checked);
 
-/* ---- install_problems.c: everything that is wrong with a source, not only the first thing ---- */
+/* ---- install_problems.c: all problems of a source in one error, not only the first ---- */
 
 /*
- * a piece of the installation that concerns one function; its errors are about the function's
- * source, or raised as they are
+ * A step of the installation that concerns one function. Its errors are about the source of the
+ * function, or are raised as they are.
  */
 typedef void (*SourceStep)(CheckedSource *checked, void *argument);
 
 /*
- * Run a step in a subtransaction. An error about the source is noted, the step is undone, and the
- * next function can be looked at; any other error is raised. function: NULL when the step itself
- * finds out which it is.
+ * Run a step in a subtransaction. An error about the source is noted and the step is undone, so
+ * that the caller can check the next function; any other error is raised. function: NULL when the
+ * step itself determines the function.
  */
 extern void install_problems_try(CheckedSource *checked, const SourceFunction *function,
 								 SourceStep step, void *argument);
-/* the server's parser and the validators of languages object with such SQLSTATEs */
+/* Can the server's parser or a language's validator raise this SQLSTATE about a source? */
 extern bool install_problems_is_of_parser(int sqlerrcode);
-/* raise what was noted: one problem as it is, several as one error that lists them */
+/* Raise the noted problems: one as it is, several as one error that lists them. */
 extern void install_problems_raise(const CheckedSource *checked);
 
 /* ---- body_check.c: the queries in the bodies of functions ---- */
 
-/* of a function that has been created in the schema; raises FB_NONDETERMINISTIC_CHAINCODE */
+/* Check a function that has been created in the schema. Raises FB_NONDETERMINISTIC_CHAINCODE. */
 extern void body_check(const SourceFunction *function, Oid schema);
 
 /* ---- install.c ---- */
 
 /* the schema of an installed package, NULL when it is not installed */
-extern bool package_is_id(const char *package_id); /* could be one */
+extern bool
+package_is_id(const char *package_id); /* does the text have the form of a package id? */
 extern char *package_schema_name(const char *package_id);
 /*
- * run a statement with the id as its argument: does it give a row? column: NULL, or for a copy of
- * its first column, a bytea
+ * Run a statement with the id as its argument: does it return a row? column: NULL, or receives a
+ * copy of its first column, a bytea.
  */
 extern bool package_select(SpiStatement *statement, const char *package_id, bytea **column);
 
-/* ---- function_cache.c: the functions of installed packages, ready to be called ---- */
+/* ---- function_cache.c: the functions of installed packages, prepared for calls ---- */
 
 #define CHAINCODE_ARGUMENTS_MAX FUNC_MAX_ARGS
 
@@ -287,18 +293,18 @@ typedef struct ChaincodeFunction
 	int plans_count;
 } ChaincodeFunction;
 
-/* InvalidOid when the package is not installed. Not to be called while chaincode runs */
+/* InvalidOid when the package is not installed. Must not be called while chaincode runs. */
 extern Oid function_cache_schema(const char *package_id);
 /* NULL when the schema has no such function, or its name begins with an underscore */
 extern ChaincodeFunction *function_cache_find(Oid schema, const char *name);
 
 /*
- * for messages: "name(parameter type, ...)"; those of all functions that can be called, in order of
- * name, cut where there are many
+ * For messages: "name(parameter type, ...)"; the signatures of all functions that can be called, in
+ * the order of their names, cut when there are many.
  */
 extern char *function_cache_signature(const ChaincodeFunction *function);
 extern char *function_cache_list(Oid schema);
-/* the name among them that is most like this one; NULL when none is much like it */
+/* the most similar name among them; NULL when none is similar */
 extern char *function_cache_nearest(Oid schema, const char *name);
 
 /* ---- simulate.c ---- */
@@ -309,14 +315,13 @@ typedef struct Simulation
 	SimulationResult *result;
 	const Ledger *ledger;
 	Snapshot snapshot;
-	MemoryContext context;	/* for the time of the simulation */
+	MemoryContext context;	/* lives as long as the simulation */
 	FbAllocator *allocator; /* in the memory context of the result */
 	RwSetBuilder *builder;
 	FbBytes namespace_name;
-	FbError failure; /* of the builder; kept although the chaincode may catch the error */
-	bool paginated;	 /* a paginated query was made: no writes any more */
-	CryptoCertificate
-		*certificate; /* of the creator, parsed when first asked for; freed at the end */
+	FbError failure; /* an error of the builder; kept even if the chaincode catches it */
+	bool paginated;	 /* a paginated query was made: no writes are allowed after it */
+	CryptoCertificate *certificate; /* of the creator, parsed when first needed; freed at the end */
 	const char *creator_msp_id;
 	char *event_name;
 	FbBytes event_payload;
@@ -326,10 +331,10 @@ typedef struct Simulation
 
 extern Simulation *simulation_current(void); /* FB_NOT_IN_SIMULATION outside */
 extern bool simulation_is_running(void);
-/* NULL: it is over */
+/* NULL: it has ended */
 extern void simulation_set_current(Simulation *simulation);
 
-/* ---- state_access.c: reads and writes of a simulation, recorded ---- */
+/* ---- state_access.c: recorded reads and writes of a simulation ---- */
 
 extern bool state_access_get(Simulation *simulation, FbBytes namespace_name, FbBytes key,
 							 FbBytes *value);
@@ -356,7 +361,7 @@ extern void state_access_page(Simulation *simulation, FbBytes start_key, FbBytes
 
 /* ---- lifecycle.c ---- */
 
-/* a call of _lifecycle inside a simulation; fills status, message and payload */
+/* Run a call of _lifecycle inside a simulation; sets status, message and payload. */
 extern void lifecycle_invoke(Simulation *simulation);
 
 /* ---- collections.c ---- */
@@ -366,8 +371,10 @@ struct ProtobufCMessage;
 
 /* from Fabric's collection configuration file; FB_INVALID_ARGUMENT, FB_INVALID_POLICY */
 extern struct Protos__CollectionConfigPackage *collections_of_json(Jsonb *json);
-/* FB_LIFECYCLE_ERROR when a collection breaks a rule (core/chaincode/lifecycle/scc.go,
- * validateCollectionConfigs); package may be NULL */
+/*
+ * Raise FB_LIFECYCLE_ERROR when a collection breaks a rule (core/chaincode/lifecycle/scc.go,
+ * validateCollectionConfigs). package may be NULL.
+ */
 extern void collections_check(const struct Protos__CollectionConfigPackage *package,
 							  const ConfigBundle *bundle);
 extern void collections_check_upgrade(const struct Protos__CollectionConfigPackage *proposed,
@@ -379,8 +386,8 @@ extern void collections_check_upgrade(const struct Protos__CollectionConfigPacka
 extern const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT];
 
 /*
- * where fields are read: the committed state, an organisation's collection, or either of them
- * through a simulation
+ * Source of the fields: the committed state, an organization's collection, or either of them
+ * through a simulation.
  */
 typedef struct DefinitionReader
 {
@@ -403,8 +410,8 @@ extern FbBytes definition_pack_metadata(const char *datatype, const char *const 
 extern void definition_pack_parameters(const ChaincodeDefinition *definition,
 									   FbBytes values[DEFINITION_PARAMETERS_COUNT]);
 /*
- * reading; absent fields give 0 and "", as in Fabric; FB_CORRUPTED is raised for what cannot be
- * parsed or is of another type
+ * Reading: absent fields are 0 and "", as in Fabric. FB_CORRUPTED is raised for a field that cannot
+ * be parsed or has another type.
  */
 extern bool definition_has_metadata(const DefinitionReader *reader, const char *space,
 									const char *name, const char *datatype);
@@ -419,7 +426,10 @@ extern void definition_read_parameters(const DefinitionReader *reader, const cha
  */
 extern bool definition_load(const Ledger *ledger, const char *name, Snapshot snapshot,
 							ChaincodeDefinition *definition, RwSetVersion *version);
-/* the package of this node's organisation; NULL when not approved, or approved without one */
+/*
+ * the package that this node's organization approved; NULL when there is no approval or it names no
+ * package
+ */
 extern char *definition_find_package(const Ledger *ledger, Snapshot snapshot,
 									 const ChaincodeDefinition *definition, RwSetVersion version,
 									 bool *approved);

@@ -1,6 +1,6 @@
 /*
- * collections: private data collections of a definition: from Fabric's configuration file, and the
- * rules that they must keep.
+ * collections: private data collections of a definition: reading them from Fabric's configuration
+ * file, and their rules
  */
 #include "postgres.h"
 
@@ -12,12 +12,10 @@
 #include "core/proto/proto.h"
 #include "server/chaincode/chaincode_internal.h"
 
-/* a definition with more collections than anybody has; bounds the quadratic checks */
+/* more collections than any real definition has; bounds the quadratic checks */
 #define COLLECTIONS_MAX 1000
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * from JSON (internal/peer/chaincode/common.go getCollectionConfigFromBytes)
- */
+/* ---- from JSON (internal/peer/chaincode/common.go getCollectionConfigFromBytes) ---- */
 
 #define INVALID_COLLECTIONS(...)                                   \
 	ereport(                                                       \
@@ -174,9 +172,7 @@ collections_of_json(Jsonb *json)
 	return package;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs)
- */
+/* ---- rules (core/chaincode/lifecycle/scc.go validateCollectionConfigs) ---- */
 
 /* format: a literal */
 #define REFUSE_COLLECTION(name, format, ...)                                                 \
@@ -279,7 +275,7 @@ collections_check(const Protos__CollectionConfigPackage *package, const ConfigBu
 	}
 }
 
-/* no collection of the committed definition may disappear or change how long its data live */
+/* No collection of the committed definition may disappear or change the lifetime of its data. */
 void
 collections_check_upgrade(const Protos__CollectionConfigPackage *proposed, FbBytes committed_bytes)
 {

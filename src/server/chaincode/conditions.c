@@ -1,25 +1,27 @@
 /*
- * conditions.c: what code of a package says: messages, and errors.
+ * conditions.c: messages and errors of running chaincode.
  *
- * Messages. RAISE LOG, NOTICE and their like, elog in PL/Perl and PL/Tcl, and messages of built-in
- * functions reach the client and the server's log as usual, but only so many of a call, and each
- * only up to a length: whoever may call chaincode could fill the log otherwise, of other
- * organizations' nodes too. They name the code, since a reader of the log could take them for the
- * server's own. The hook for messages (emit_log_hook) sees only what goes to the server's log, so
- * the level of the log is lowered for the time, and the hook decides by the true one. DEBUG
- * messages go nowhere.
+ * Messages. RAISE LOG, RAISE NOTICE and similar, elog in PL/Perl and PL/Tcl, and messages of
+ * built-in functions reach the client and the server's log as usual, but the number of messages per
+ * call and the length of each are limited: otherwise any caller of chaincode could fill the log,
+ * also that of other organizations' nodes. The messages name the code, since a reader of the log
+ * could mistake them for the server's own. The hook for messages (emit_log_hook) sees only messages
+ * that go to the server's log. Therefore the level of the log is lowered during the call, and the
+ * hook applies the configured level. DEBUG messages are dropped.
  *
- * Errors. What chaincode raises is chaincode's, whatever SQLSTATE it gives: the call has status
- * 500. What differs between nodes and moments - memory, disk, stack, the cancellation, conflicts of
- * locks, failures of the server itself - is the node's, and makes the whole call fail, even if
- * chaincode catches it: otherwise its result would depend on how much memory a node has. A context
- * callback at the base of the call sees every error when it is raised, before any handler. RAISE is
- * told from the server's own errors by where the error was raised: PL/pgSQL's exec_stmt_raise.
- * Other languages cannot choose the SQLSTATE of what they raise (it is 38000).
+ * Errors. An error that chaincode raises is the chaincode's, whatever its SQLSTATE: the call has
+ * status 500. An error that depends on the node or the moment (memory, disk, stack, cancellation,
+ * lock conflicts, failures of the server itself) is the node's and makes the whole call fail, even
+ * if chaincode catches it: otherwise the result would depend on how much memory a node has. A
+ * context callback at the base of the call sees every error when it is raised, before any handler.
+ * RAISE is distinguished from the server's own errors by the place that raised the error:
+ * PL/pgSQL's exec_stmt_raise. Other languages cannot choose the SQLSTATE of their errors (it is
+ * 38000).
  *
- * What the sandbox refuses, and names of objects that do not exist or may not be used, tell
- * something about one database. Dynamic SQL could try names and act on the error; so a call in
- * which such an error was raised has status 500 with that error, even if chaincode catches it.
+ * Refusals of the sandbox, and errors about names of objects that do not exist or may not be used,
+ * reveal something about one database. Dynamic SQL could try names and react to the error.
+ * Therefore a call in which such an error was raised has status 500 with that error, even if
+ * chaincode catches it.
  */
 #include "postgres.h"
 
@@ -42,24 +44,22 @@ static struct
 	MemoryContext context;
 	ErrorContextCallback callback;
 	ErrorData *failure;
-	ErrorData *refusal;	  /* of the sandbox, or a name that is not there */
-	int failure_sqlstate; /* when the failure could not be copied; 0: none */
+	ErrorData *refusal;	  /* an error of the sandbox, or about a name that does not exist */
+	int failure_sqlstate; /* set when the failure could not be copied; 0: none */
 	bool copying;
 	int client_count;
 	int log_count;
 	bool hidden_from_log;
-	List *deferred; /* of char *: lines for the log, while standard error leads nowhere */
+	List *deferred; /* of char *: lines for the log, collected while standard error is discarded */
 	int saved_log_min_messages;
 	int saved_client_min_messages;
 } conditions;
 
 static emit_log_hook_type previous_log_hook;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * errors
- */
+/* ---- errors ---- */
 
-/* what depends on the node or the moment, and not on the call and the state */
+/* Does the error depend on the node or the moment, and not on the call and the state? */
 static bool
 is_node_condition(int sqlstate)
 {
@@ -82,8 +82,8 @@ is_node_condition(int sqlstate)
 }
 
 /*
- * what depends on the objects of one database, or has the name of a cursor in it, which counts the
- * session's cursors
+ * Does the error depend on the objects of one database, or contain the name of a cursor, which
+ * counts the session's cursors?
  */
 static bool
 is_object_condition(int sqlstate)
@@ -107,7 +107,7 @@ is_raised_by_chaincode(const ErrorData *error)
 		   strcmp(slash ? slash + 1 : file, "pl_exec.c") == 0;
 }
 
-/* the context callback: an error, or a message, is being raised */
+/* the context callback, called while an error or a message is being raised */
 static void
 note_condition(void *argument)
 {
@@ -127,7 +127,7 @@ note_condition(void *argument)
 	if (conditions.copying || (!is_of_node && !is_object_condition(sqlstate)))
 		return;
 	kept = is_of_node ? &conditions.failure : &conditions.refusal;
-	/* copying may fail where memory is short; that error must not come here again */
+	/* copying may fail when memory is short; that error must not be copied again */
 	conditions.copying = true;
 	if (conditions.failure == NULL)
 		conditions.failure_sqlstate = is_of_node ? sqlstate : ERRCODE_OUT_OF_MEMORY;
@@ -163,9 +163,7 @@ conditions_refusal(void)
 	return conditions.refusal;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * messages
- */
+/* ---- messages ---- */
 
 /* elog.c, is_log_level_output: LOG is between ERROR and FATAL for the log */
 static bool
@@ -189,7 +187,7 @@ cut_field(char *text)
 								 fb_bytes(text, pg_mbcliplen(text, (int) size, FIELD_BYTES_MAX))));
 }
 
-/* memory is that of the message, whose context is current */
+/* memory: context of the message, which is current */
 static void
 limit_condition_message(ErrorData *message, bool is_last)
 {
@@ -210,11 +208,14 @@ limit_condition_message(ErrorData *message, bool is_last)
 	message->internalpos = message->cursorpos = 0;
 	message->schema_name = message->table_name = message->column_name = NULL;
 	message->datatype_name = message->constraint_name = NULL;
-	/* the statement is the caller's, with the arguments */
+	/* the statement is the caller's and contains the arguments */
 	message->hide_stmt = true;
 }
 
-/* to be written when the interpreter has been left: until then its code could write beside it */
+/*
+ * Keep the message until the interpreter has been left: before that, its code could write to the
+ * same descriptor.
+ */
 static void
 defer_message(const ErrorData *message)
 {
@@ -255,9 +256,7 @@ pass:
 		previous_log_hook(message);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * beginning and end
- */
+/* ---- beginning and end ---- */
 
 void
 conditions_clear(void)

@@ -1,5 +1,5 @@
 /*
- * definition: the chaincode definitions that a channel agreed upon, as they lie in the state of
+ * definition: the chaincode definitions that a channel has agreed on, as stored in the state of
  * _lifecycle (docs/wire-format.md, "Chaincode definitions"), and the names that Fabric allows.
  */
 #include "postgres.h"
@@ -12,7 +12,7 @@
 #include "core/proto/proto.h"
 #include "server/chaincode/chaincode_internal.h"
 
-/* entries of the session's cache; when it is full it is emptied */
+/* entries of the session's cache, which is emptied when it is full */
 #define DEFINITION_CACHE_ENTRIES_MAX 1024
 
 typedef struct DefinitionKey
@@ -22,27 +22,25 @@ typedef struct DefinitionKey
 } DefinitionKey;
 
 /*
- * what was parsed, and the version of the Sequence key that it was parsed at: every commit of a
- * definition writes that key
+ * The parsed definition, and the version of the Sequence key at which it was parsed: every commit
+ * of a definition writes that key.
  */
 typedef struct DefinitionEntry
 {
 	DefinitionKey key;	   /* must be first */
 	MemoryContext context; /* NULL while the entry is empty */
-	RwSetVersion version;  /* not present: no longer to be used */
-	Oid table;			   /* the world state that it was read from */
+	RwSetVersion version;  /* not present: the entry must not be used */
+	Oid table;			   /* the world state from which it was read */
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChaincodeDefinition definition;
-	bool approved_here; /* this organisation's approval is known to equal the definition: that stays
-						   so */
+	bool approved_here; /* this organization's approval was found equal to the definition, and stays
+						   equal */
 	char approved_msp_id[FB_MSP_ID_BYTES_MAX + 1];
 } DefinitionEntry;
 
 static HTAB *definition_cache;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * names (core/chaincode/lifecycle/scc.go)
- */
+/* ---- names (core/chaincode/lifecycle/scc.go) ---- */
 
 /* ^[a-zA-Z0-9]+([-_][a-zA-Z0-9]+)*$ and not the name of a system chaincode */
 const char *
@@ -65,9 +63,7 @@ definition_check_name(const char *name)
 	return system_chaincode_reserves(name) ? "it is the name of a system chaincode" : NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * fields (core/chaincode/lifecycle/serializer.go)
- */
+/* ---- fields (core/chaincode/lifecycle/serializer.go) ---- */
 
 FbBytes
 definition_metadata_key(const char *space, const char *name)
@@ -152,8 +148,8 @@ definition_pack_parameters(const ChaincodeDefinition *definition,
 }
 
 /*
- * what lies there came through endorsed transactions, so it can be anything: who reads it decides
- * whether that is an error
+ * The state here was written by endorsed transactions, so it can be anything. The caller decides
+ * whether bad state is an error.
  */
 static FbStatus
 definition_corrupted(FbError *error, const char *name, const char *field)
@@ -189,7 +185,10 @@ unpack_sequence(const char *name, FbBytes value, int64 *sequence, FbError *error
 	return FB_OK;
 }
 
-/* a field's bytes as the reader gives them; an absent key has none, as in Fabric's Deserialize */
+/*
+ * the bytes of a field as the reader returns them; an absent key gives none, as in Fabric's
+ * Deserialize
+ */
 static FbStatus
 read_bytes(const DefinitionReader *reader, const char *name, const char *field, FbBytes *bytes,
 		   FbError *error)
@@ -206,8 +205,8 @@ read_bytes(const DefinitionReader *reader, const char *name, const char *field, 
 }
 
 /*
- * the parameters under a name, which is a chaincode's or, in an organisation's collection,
- * "chaincode#sequence"
+ * Read the parameters under a name: that of a chaincode or, in an organization's collection,
+ * "chaincode#sequence".
  */
 static FbStatus
 read_parameters(const DefinitionReader *reader, const char *name, ChaincodeDefinition *definition,
@@ -253,7 +252,7 @@ definition_read_metadata(const DefinitionReader *reader, const char *space, cons
 	return FB_OK;
 }
 
-/* the definition whose Sequence key has this value */
+/* Read the definition whose Sequence key has this value. */
 static FbStatus
 definition_read(const DefinitionReader *reader, const char *name, FbBytes sequence,
 				ChaincodeDefinition *definition, FbError *error)
@@ -270,7 +269,7 @@ definition_read(const DefinitionReader *reader, const char *name, FbBytes sequen
 	return read_parameters(reader, name, definition, error);
 }
 
-/* ---- the same for those to whom it is an error ---- */
+/* ---- the same for callers to which bad state is an error ---- */
 
 int64
 definition_read_sequence(const DefinitionReader *reader, const char *name)
@@ -320,9 +319,7 @@ definition_has_metadata(const DefinitionReader *reader, const char *space, const
 	return exists;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * committed definitions
- */
+/* ---- committed definitions ---- */
 
 static bool
 get_committed(const DefinitionReader *reader, FbBytes key, FbBytes *value)
@@ -372,8 +369,8 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 }
 
 /*
- * a rebuilt state tells all sessions so by an invalidation of its table: versions of keys are the
- * same afterwards, values may not be
+ * A rebuild of the state announces itself to all sessions by an invalidation of its table: the
+ * versions of keys are the same afterwards, but values may differ.
  */
 static void
 definition_invalidate(Datum argument, Oid relation)
@@ -510,7 +507,8 @@ definition_look_up(const Ledger *ledger, const char *name, Snapshot snapshot,
 		return FB_OK;
 	}
 	/*
-	 * keys of other names are not written by a definition; those of some would be fields of others
+	 * A definition never writes keys of other names, and some such keys would be fields of other
+	 * chaincodes.
 	 */
 	if (definition_check_name(name) != NULL ||
 		!state_store_get(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
@@ -603,7 +601,7 @@ definition_list(const char *channel)
 	List *definitions = NIL;
 	ListCell *cell;
 
-	/* '0' follows '/' */
+	/* '0' is the character after '/' */
 	scan = state_store_scan(ledger, fb_bytes_of_text(LIFECYCLE_NAMESPACE), fb_bytes_of_text(prefix),
 							fb_bytes_of_text("namespaces/metadata0"), NULL);
 	while (state_scan_next(scan, &row))
@@ -631,7 +629,7 @@ definition_list(const char *channel)
 	return definitions;
 }
 
-/* the list is cut here */
+/* the list in a message is cut at this size */
 #define LIST_TEXT_BYTES_MAX 500
 
 char *
@@ -661,9 +659,7 @@ definition_list_text(const char *channel)
 	return text.data;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * this organisation's approval
- */
+/* ---- this organization's approval ---- */
 
 char *
 definition_implicit_collection(const char *msp_id)
@@ -671,7 +667,7 @@ definition_implicit_collection(const char *msp_id)
 	return psprintf("_implicit_org_%s", msp_id);
 }
 
-/* are the parameters that the reader's organisation approved those of the definition? */
+/* Are the parameters that the reader's organization approved equal to those of the definition? */
 static bool
 is_approved(const DefinitionReader *reader, const char *private_name,
 			const ChaincodeDefinition *definition)

@@ -1,18 +1,19 @@
 /*
- * fixed_clock: the time that chaincode would see if it could see one.
+ * fixed_clock: the transaction's time while chaincode runs.
  *
- * The input functions of date and timestamps accept 'now', 'today', 'tomorrow' and 'yesterday',
- * wherever a text becomes a value: casts, assignments of PL/pgSQL, fields of records, arrays and
- * ranges, JSON, XML. No hook sees these calls, so the strings are stopped at their source: all of
- * them read the start of the transaction (datetime.c, GetCurrentTimeUsec), and while chaincode runs
- * that is a time before Christ. Its year is not positive, which ValidateDate refuses for all of
- * these words: an error, the same one on every node. CURRENT_TIMESTAMP, now() and their relatives
- * have checks of their own (query_check.c, sandbox.c); if one of them were missed, it would give
- * this time on every node.
+ * The problem. The input functions of date and timestamps accept 'now', 'today', 'tomorrow' and
+ * 'yesterday' wherever a text becomes a value: casts, assignments of PL/pgSQL, fields of records,
+ * arrays and ranges, JSON, XML. No hook sees these calls.
  *
- * 'now' as time or timetz has no year: the result is FIXED_CLOCK_TIME_OF_DAY on every node. An
- * invalid time of transaction would make it an error too, but also every other time of day without
- * a zone: their input asks for the offset of the zone today.
+ * The rule. All these functions read the start of the transaction (datetime.c, GetCurrentTimeUsec),
+ * so while chaincode runs it is set to a time before Christ. Its year is not positive, which
+ * ValidateDate refuses for all of these words: the same error on every node. CURRENT_TIMESTAMP,
+ * now() and similar have checks of their own (query_check.c, sandbox.c); if a check missed one of
+ * them, it would return this time on every node.
+ *
+ * 'now' as time or timetz has no year: the result is FIXED_CLOCK_TIME_OF_DAY on every node.
+ * Rejected: an invalid time of transaction, which would make this an error too, but also every
+ * other time of day without a zone, because its input looks up the zone's offset today.
  *
  * The only function of the server that sets the time of a transaction is made for parallel workers.
  */
@@ -23,7 +24,7 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
-/* a day about the year 1001 BC, in days since 2000 */
+/* a day about the year 1001 BC, in days since 2000-01-01 */
 #define FIXED_CLOCK_DAY INT64CONST(-1095728)
 
 static bool is_fixed;
@@ -35,7 +36,7 @@ set_start_times(TimestampTz transaction_start, TimestampTz statement_start)
 {
 	int saved_worker_number = ParallelWorkerNumber;
 
-	/* SetParallelStartTimestamps has an assertion that this is a parallel worker */
+	/* SetParallelStartTimestamps asserts that this is a parallel worker */
 	ParallelWorkerNumber = 0;
 	SetParallelStartTimestamps(transaction_start, statement_start);
 	ParallelWorkerNumber = saved_worker_number;

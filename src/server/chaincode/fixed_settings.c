@@ -1,16 +1,16 @@
 /*
- * fixed_settings: the settings under which chaincode runs, whoever asks.
+ * fixed_settings: give all settings the same values while chaincode runs, for every caller.
  *
- * settings_table.c says which. Most of them are plain variables of the server: their values are
- * written directly and put back when the call ends, which costs a comparison each when they are
- * right already, as in most sessions. Those with an assign hook go through set_config_option, and
- * the end of the call's subtransaction undoes them.
+ * settings_table.c has the values. Most settings are plain variables of the server: their values
+ * are written directly and restored when the call ends, which costs one comparison each when they
+ * are right already, as in most sessions. Settings with an assign hook are set with
+ * set_config_option, and the end of the call's subtransaction restores them.
  *
- * A setting that is in no list, and that every client can set, has the value that it has without
- * configuration: it belongs to an extension that may change how queries are planned or run.
- * Settings of a library that is not loaded yet are placeholders, which would become settings with
- * the caller's values in the middle of a call; so the libraries of procedural languages are loaded
- * before.
+ * A setting that is not in the table, and that every client can set, gets the value that it has
+ * without configuration: it belongs to an extension that may change how queries are planned or run.
+ * Settings of a library that is not loaded yet are placeholders; loading it in the middle of a call
+ * would turn them into settings with the caller's values. Therefore the libraries of procedural
+ * languages are loaded before.
  */
 #include "postgres.h"
 
@@ -42,7 +42,7 @@ typedef struct FixedSetting
 	struct config_generic *record;
 	SettingValue wanted;
 	bool is_direct;	 /* a variable without an assign hook */
-	bool is_changed; /* saved holds what the caller had */
+	bool is_changed; /* saved holds the caller's value */
 	SettingValue saved;
 } FixedSetting;
 
@@ -56,9 +56,7 @@ static bool is_fixed;
 static Oid prepared_languages[16];
 static int prepared_languages_count;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the list
- */
+/* ---- the list ---- */
 
 static int
 compare_rule(const void *name, const void *rule)
@@ -150,7 +148,7 @@ setting_parse_value(struct config_generic *record, const char *text)
 	return value;
 }
 
-/* does a rule, or the lack of one, give the setting a value? */
+/* Does a rule, or the lack of a rule, give the setting a value? */
 static bool
 setting_wanted_value(struct config_generic *record, SettingValue *value)
 {
@@ -170,8 +168,8 @@ setting_wanted_value(struct config_generic *record, SettingValue *value)
 }
 
 /*
- * how many libraries this process has loaded so far; the second value of the first object, as the C
- * library counts
+ * Number of libraries that this process has loaded so far: the C library's counter, which is the
+ * second value of the first object.
  */
 static int
 read_library_count(struct dl_phdr_info *info, size_t size, void *count)
@@ -189,7 +187,7 @@ count_libraries(void)
 	return count;
 }
 
-/* the list is made again when a library was loaded, which may have brought settings of its own */
+/* Build the list again after a library was loaded, which may have defined settings. */
 static void
 make_list(void)
 {
@@ -211,7 +209,7 @@ make_list(void)
 			continue;
 		setting->record = records[i];
 		setting->is_direct = setting_is_direct(records[i]);
-		/* what an earlier list has changed stays changed until the end of the call */
+		/* a setting that an earlier list has changed stays changed until the end of the call */
 		for (int k = 0; k < settings_count; k++)
 			if (settings[k].record == records[i] && settings[k].is_changed)
 			{
@@ -228,9 +226,7 @@ make_list(void)
 	libraries_seen = libraries;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * values
- */
+/* ---- values ---- */
 
 static bool
 setting_is_as_wanted(const FixedSetting *setting)
@@ -257,7 +253,7 @@ setting_is_as_wanted(const FixedSetting *setting)
 	return false;
 }
 
-/* writes a variable and returns what it was */
+/* write a variable and return its former value */
 static SettingValue
 exchange_variable(struct config_generic *record, SettingValue value)
 {
@@ -323,9 +319,7 @@ fix_setting(FixedSetting *setting)
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * languages
- */
+/* ---- languages ---- */
 
 static bool
 language_is_prepared(Oid language)
@@ -400,9 +394,7 @@ fixed_settings_prepare_language(Oid language)
 		}
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * one call
- */
+/* ---- one call ---- */
 
 void
 fixed_settings_enter(void)

@@ -1,6 +1,6 @@
 /*
- * function_cache: the functions of installed packages, looked up once per session and ready to be
- * called.
+ * function_cache: the functions of installed packages, looked up once per session and prepared for
+ * calls
  */
 #include "postgres.h"
 
@@ -43,9 +43,9 @@ typedef struct PackageEntry
 	Oid schema;
 } PackageEntry;
 
-static MemoryContext cache_context; /* the tables and all functions */
+static MemoryContext cache_context; /* memory of the tables and all functions */
 static HTAB *cache;
-static HTAB *packages; /* installed ones that were asked for */
+static HTAB *packages; /* installed packages that were looked up */
 static bool cache_is_stale = true;
 
 static void
@@ -54,7 +54,7 @@ note_change(Datum argument, int cache_id, uint32 hash)
 	cache_is_stale = true;
 }
 
-/* never called while a function of the cache runs */
+/* must not be called while a function of the cache runs */
 static void
 function_make_cache(void)
 {
@@ -137,7 +137,7 @@ load_parameters(HeapTuple tuple, ChaincodeFunction *function)
 		parameter->type = types[i];
 		if (modes != NULL && modes[i] == PROARGMODE_VARIADIC)
 		{
-			/* the arguments are given one by one */
+			/* the arguments are passed one by one */
 			function->is_variadic = true;
 			parameter->type = get_element_type(types[i]);
 		}
@@ -222,19 +222,17 @@ function_cache_find(Oid schema, const char *name)
 	return function;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * what there is, for the message to a caller who asked for something else
- */
+/* ---- lists of functions, for the error about a function that does not exist ---- */
 
 /* a list in a message is cut here */
 #define LIST_BYTES_MAX 900
-/* so many changed, missing or superfluous letters of ten make another word */
+/* up to this many changed, missing or superfluous letters of ten, a name is similar */
 #define NEAR_LETTERS_OF_TEN 4
 
 char *
 function_cache_signature(const ChaincodeFunction *function)
 {
-	/* parameters with names, types and default values as they were written */
+	/* parameters with names, types and default values as in the source */
 	return psprintf("%s(%s)", function->name,
 					TextDatumGetCString(DirectFunctionCall1(pg_get_function_arguments,
 															ObjectIdGetDatum(function->oid))));
@@ -247,8 +245,8 @@ compare_function_names(const ListCell *a, const ListCell *b)
 }
 
 /*
- * the names of the functions that can be called from outside, sorted. A sequential scan: pg_proc
- * has no index that begins with the schema
+ * The names of the functions that can be called from outside, sorted. A sequential scan, because
+ * pg_proc has no index that begins with the schema.
  */
 static List *
 list_names(Oid schema)

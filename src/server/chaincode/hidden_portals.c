@@ -1,14 +1,14 @@
 /*
- * hidden_portals: the cursors of the session, out of reach of chaincode.
+ * hidden_portals: hide the cursors of the session from chaincode.
  *
- * A cursor variable holds a name, and FETCH, MOVE, CLOSE, OPEN and the interfaces of other
- * languages look that name up among all portals of the session: those of the client, of its
- * protocol and of functions that called us. There is no hook in between, and the table of portals
+ * A cursor variable holds a name. FETCH, MOVE, CLOSE, OPEN and the interfaces of other languages
+ * look that name up among all portals of the session: those of the client, of its protocol and of
+ * functions that called the simulation. There is no hook for this search, and the table of portals
  * is private to portalmem.c. But a portal's name is the key of its entry in that table
- * (PortalHashTableInsert), so writing another name there hides the portal from every search: the
- * entry stays in the place of the old name, where the new one is never looked for. The names come
- * back when the subtransaction of the call is gone, and with it the cursors that chaincode made,
- * which may have had the same names.
+ * (PortalHashTableInsert), so overwriting the key hides the portal from every search: the entry
+ * stays in the bucket of the old name, where the new name is never looked up. The names are
+ * restored after the subtransaction of the call has ended. By then the cursors of the chaincode,
+ * which may have had the same names, are gone.
  */
 #include "postgres.h"
 
@@ -29,7 +29,7 @@ typedef struct HiddenPortal
 static HiddenPortal *hidden;
 static int hidden_count;
 static int hidden_capacity;
-static char hidden_name[NAMEDATALEN]; /* random: nothing can be looked up by it */
+static char hidden_name[NAMEDATALEN]; /* random: no search can use it */
 
 void
 hidden_portals_leave(void)
@@ -40,8 +40,8 @@ hidden_portals_leave(void)
 }
 
 /*
- * for a process that ends in the middle of a call, and a transaction whose end we did not see:
- * portals are dropped by name
+ * For a process that ends in the middle of a call, and for a transaction whose end this file did
+ * not see: portals are dropped by name.
  */
 static void
 show_at_exit(int code, Datum argument)
@@ -116,10 +116,7 @@ hidden_portals_enter(void)
 	hidden_portals_leave();
 	if (context == NULL)
 		return;
-	/*
-	 * the identifier of a portal's context is its name, the same bytes; the unnamed portal has
-	 * another one
-	 */
+	/* the identifier of a portal's context is the portal's name, except for the unnamed portal */
 	for (MemoryContext child = context->firstchild; child != NULL; child = child->nextchild)
 	{
 		Portal portal = child->ident != NULL ? GetPortalByName(child->ident) : NULL;

@@ -1,6 +1,4 @@
-/*
- * install: packages in the database: the table of packages, the schema of their functions.
- */
+/* install: installed packages: their table, and the schemas of their functions */
 #include "postgres.h"
 
 #include "access/xact.h"
@@ -27,9 +25,7 @@
 #include "server/chaincode/chaincode_internal.h"
 #include "server/channel/channel.h"
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the table
- */
+/* ---- the table ---- */
 
 static SpiStatement select_package =
 	{"SELECT bytes FROM fabric_internal.chaincode_package WHERE package_id = $1", 1, {TEXTOID}};
@@ -82,7 +78,7 @@ insert_package(const ChaincodePackage *package, FbBytes bytes)
 	spi_end(&scope);
 }
 
-/* one install or uninstall at a time, so that the second sees what the first did */
+/* one install or uninstall at a time, so that the second sees the result of the first */
 static void
 lock_packages(void)
 {
@@ -90,15 +86,13 @@ lock_packages(void)
 	CommandCounterIncrement();
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the functions
- */
+/* ---- the functions ---- */
 
 /*
- * What the planner would take a function's label for: it folds an immutable function into the plan
- * of a session, where the value of one call would appear in the next one. Chaincode reads and
- * writes state, so every function is volatile, and has the costs of all others. STRICT stays: it
- * says what the function does.
+ * Remove labels for the planner: it folds an immutable function into the plan of a session, so that
+ * the value of one call would appear in the next call. Chaincode reads and writes state, so every
+ * function is volatile, and has the default costs. STRICT stays, because it is part of the
+ * function's behavior.
  */
 static void
 remove_labels(CreateFunctionStmt *statement)
@@ -199,7 +193,8 @@ validate_function(CheckedSource *checked, void *argument)
 }
 
 /*
- * the languages' own checks of the bodies, now that all functions exist and can refer to each other
+ * run the languages' own checks of the bodies, after all functions exist and can refer to each
+ * other
  */
 static void
 validate_functions(CheckedSource *checked, Oid schema)
@@ -224,7 +219,7 @@ set_for_now(const char *name, const char *value)
 							 false);
 }
 
-/* what the parser and the validators of functions object to is an invalid package */
+/* an error of the parser and of the validators of functions means that the package is invalid */
 static void
 rethrow_as_invalid(MemoryContext context, const char *function)
 {
@@ -245,7 +240,7 @@ rethrow_as_invalid(MemoryContext context, const char *function)
 }
 
 /*
- * before anything is made: code in a language that cannot be checked may run when its function is
+ * before any function is created: code in a language that cannot be checked may run when it is
  * compiled
  */
 static void
@@ -289,9 +284,9 @@ leave_package(void)
 }
 
 /*
- * Functions of a package are made under the same limits as they run: their languages' validators
- * compile them, PL/Perl runs their BEGIN blocks, and default values are read by the input functions
- * of their types.
+ * Create the functions of a package under the limits that apply when they run: their languages'
+ * validators compile them, PL/Perl runs their BEGIN blocks, and default values are read by the
+ * input functions of their types.
  */
 static void
 make_functions(const ChaincodePackage *package, CheckedSource *checked, bool allow_warnings,
@@ -328,8 +323,8 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 	NamespaceCreate(package->schema_name, sandbox_role(), false);
 	CommandCounterIncrement();
 	/*
-	 * from here on with the rights and settings of chaincode only: creating a function runs code of
-	 * its source (default values, BEGIN ATOMIC)
+	 * only the rights and settings of chaincode from here on: creating a function runs code of its
+	 * source (default values, BEGIN ATOMIC)
 	 */
 	set_for_now("search_path", psprintf("pg_catalog, %s, fabric, pg_temp",
 										quote_identifier(package->schema_name)));
@@ -359,8 +354,8 @@ install_functions(const ChaincodePackage *package, CheckedSource *checked, bool 
 }
 
 /*
- * The schema and its functions go with the extension: without an entry in pg_depend, DROP EXTENSION
- * would leave code behind that nothing refers to. DEPENDENCY_AUTO, so that it needs no CASCADE.
+ * DROP EXTENSION must drop the schema and its functions: without an entry in pg_depend it would
+ * leave code behind that nothing refers to. DEPENDENCY_AUTO, so that it needs no CASCADE.
  */
 static void
 depend_on_extension(Oid schema)
@@ -389,7 +384,7 @@ depend_on_extension(Oid schema)
 	spi_end(&scope);
 }
 
-/* nobody but the owner, and nobody through the schema */
+/* no one but the owner may use the functions, and no one may use the schema */
 static void
 revoke_rights(const char *schema_name)
 {
@@ -415,7 +410,7 @@ package_install_aside(const ChaincodePackage *package)
 	(void) RenameSchema(package->schema_name, psprintf("%s_aside", package->schema_name));
 	SetUserIdAndSecContext(saved_user, saved_security);
 	CommandCounterIncrement();
-	/* what was a warning at the installation is none now */
+	/* allow_warnings: the installation reported them already */
 	install_functions(package, &checked, true);
 	revoke_rights(package->schema_name);
 }

@@ -1,14 +1,14 @@
 /*
- * install_problems: everything that is wrong with a source, not only the first thing.
+ * install_problems: report all problems of a source, not only the first one.
  *
- * A package has many functions, and its author wants to know about all of them at once. Each
- * function is looked at in a subtransaction of its own. What is found in one pass (the statements,
- * the making of the functions, the languages' validators) is raised before the next pass begins,
- * because that would only stumble over what is missing: a function that could not be made is not
- * there for those that call it.
+ * A package has many functions, and its author needs the problems of all of them at once. Each
+ * function is checked in a subtransaction of its own. The problems of one pass (the statements, the
+ * creation of the functions, the languages' validators) are raised before the next pass begins,
+ * because a later pass would report consequences of earlier problems: a function that could not be
+ * created does not exist for its callers.
  *
- * What the server's parsers find is told by the line in the package's source. They count from the
- * beginning of the function's body.
+ * The server's parsers count lines from the beginning of the function's body; the errors here have
+ * the line in the package's source.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@
 
 typedef struct SourceProblem
 {
-	const SourceFunction *function; /* NULL: the message says which */
+	const SourceFunction *function; /* NULL: the message names it */
 	int line;						/* in the package's source */
 	ErrorData *error;
 } SourceProblem;
@@ -44,8 +44,8 @@ install_problems_is_of_parser(int sqlerrcode)
 }
 
 /*
- * what the checks of the source refuse, and what the parser and the validators of functions object
- * to
+ * Is it a refusal by the checks of the source, or an error of the parser or the validators of
+ * functions?
  */
 static bool
 is_about_source(const ErrorData *error)
@@ -80,8 +80,8 @@ body_of(const SourceFunction *function)
 }
 
 /*
- * line feeds in a text from a place to a position, which counts characters of the whole text from
- * 1; -1: the position is before
+ * Count the line feeds in a text from a place to a position, which counts characters of the whole
+ * text from 1. -1: the position is before the place.
  */
 static int
 lines_until(const char *text, const char *from, int position)
@@ -97,9 +97,9 @@ lines_until(const char *text, const char *from, int position)
 }
 
 /*
- * The line in the source of what an error of the server's parsers points at; else the one where the
- * function begins. Parsers of bodies (pg_proc.c, function_parse_error_transpose) point into the
- * body, or, where they find it there once, into the statement of the client.
+ * The line of the source to which an error of the server's parsers points; otherwise the line where
+ * the function begins. Parsers of bodies (pg_proc.c, function_parse_error_transpose) point into the
+ * body or, if they find the body exactly once in the client's statement, into that statement.
  */
 static int
 install_source_line(const SourceFunction *function, const ErrorData *error)
@@ -168,7 +168,7 @@ install_problems_try(CheckedSource *checked, const SourceFunction *function, Sou
 	CurrentResourceOwner = owner;
 }
 
-/* "line 3: function "f": what it is" */
+/* "line 3: function "f": message" */
 static char *
 problem_text(const SourceProblem *problem)
 {

@@ -1,17 +1,17 @@
 /*
  * interpreter.c: chaincode in languages other than SQL and PL/pgSQL.
  *
- * The interpreter of such a language runs inside of the session's process, and a trusted language
- * keeps its code away from the operating system only as far as its authors thought. Two things
- * matter to the node, and PL/Perl allows both: $SIG{ALRM} = 'IGNORE' takes away the timer on which
- * every time limit depends (and with it SIGINT, SIGTERM, SIGQUIT), and printing to STDERR writes
- * into the server's log without a limit.
+ * The problem. The interpreter of such a language runs inside the session's process, and a trusted
+ * language isolates its code from the operating system only as far as its authors intended. Two
+ * gaps matter to the node, and PL/Perl has both: $SIG{ALRM} = 'IGNORE' removes the handler of the
+ * timer on which every time limit depends (and similarly those of SIGINT, SIGTERM, SIGQUIT), and
+ * printing to STDERR writes into the server's log without a limit.
  *
- * So while such code runs, standard output and standard error are /dev/null, and a thread puts the
- * handlers of all signals back every KEEPER_MS, and sends a SIGALRM to the session's thread in case
- * one was lost meanwhile. The server's handler of it copes with one too many. The thread touches
- * nothing of the server: it makes system calls only, blocks all signals, and lives no longer than
- * the call. A process could do the same from outside only with ptrace.
+ * The rule. While such code runs, standard output and standard error are /dev/null, and a thread
+ * restores the handlers of all signals every KEEPER_MS and sends a SIGALRM to the session's thread
+ * in case one was lost in between. The server's handler tolerates an additional SIGALRM. The thread
+ * uses nothing of the server: it makes system calls only, blocks all signals, and ends with the
+ * call. Another process could do the same only with ptrace.
  */
 #include "postgres.h"
 
@@ -54,9 +54,7 @@ static struct
 	pid_t session_thread;
 } interpreter;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * which packages
- */
+/* ---- packages that need an interpreter ---- */
 
 static Oid known_schema = InvalidOid;
 static bool known_needed;
@@ -124,9 +122,7 @@ interpreter_needed(Oid schema)
 	return known_needed;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the keeper
- */
+/* ---- the thread that restores signal handlers ---- */
 
 static void
 save_handlers(void)
@@ -176,7 +172,7 @@ start_keeper(void)
 		return false;
 	}
 	(void) pthread_attr_setstacksize(&attributes, KEEPER_STACK_BYTES);
-	/* a thread begins with the signal mask of the one that makes it */
+	/* a thread inherits the signal mask of its creator */
 	(void) pthread_sigmask(SIG_SETMASK, &all, &saved);
 	started = pthread_create(&interpreter.keeper, &attributes, keep_handlers, NULL) == 0;
 	(void) pthread_sigmask(SIG_SETMASK, &saved, NULL);
@@ -186,9 +182,7 @@ start_keeper(void)
 	return started;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * standard output and error
- */
+/* ---- standard output and error ---- */
 
 static void
 close_output(void)
@@ -234,9 +228,7 @@ interpreter_entered(void)
 	return interpreter.entered;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * entering and leaving
- */
+/* ---- entering and leaving ---- */
 
 void
 interpreter_enter(void)

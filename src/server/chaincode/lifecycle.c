@@ -1,10 +1,10 @@
 /*
- * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all others
+ * lifecycle: the system chaincode _lifecycle, which keeps the definitions of all other chaincodes
  * (core/chaincode/lifecycle). It reads and writes through the same read-write set as any chaincode,
  * under Fabric's keys (core/chaincode/lifecycle/lifecycle.go, scc.go, serializer.go).
  *
- * What an organisation approves is written to its implicit collection: its content stays with the
- * organisation, its hashes are what the others compare when a definition is committed.
+ * An organization's approval is written to its implicit collection: the content stays with the
+ * organization, and the other organizations compare its hashes when a definition is committed.
  */
 #include "postgres.h"
 
@@ -22,14 +22,12 @@ typedef struct Invocation
 	Simulation *simulation;
 	const ConfigBundle *bundle;
 	DefinitionReader public_state;
-	FbBytes input; /* the marshalled argument */
+	FbBytes input; /* the serialized argument */
 } Invocation;
 
 #define lifecycle_error(...) ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * state
- */
+/* ---- state ---- */
 
 static bool
 get_recorded(const DefinitionReader *reader, FbBytes key, FbBytes *value)
@@ -44,7 +42,9 @@ get_recorded_private(const DefinitionReader *reader, FbBytes key, FbBytes *value
 									fb_bytes_of_text(reader->collection), key, value);
 }
 
-/* for a new approval: what this node does not hold (any more) is approved again */
+/*
+ * for a new approval: values that this node does not hold, or no longer holds, are approved again
+ */
 static bool
 get_held_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
 {
@@ -75,8 +75,8 @@ organisation_state(const Invocation *invocation, const char *msp_id)
 }
 
 /*
- * Serializer.Serialize: only fields whose bytes changed are written, and the metadata when they
- * differ. Our fields never change. Returns whether anything was written
+ * Serializer.Serialize: writes only fields whose bytes changed, and the metadata when they differ.
+ * The set of fields never changes here. Returns whether anything was written.
  */
 static bool
 lifecycle_serialize(const DefinitionReader *state, const char *space, const char *name,
@@ -103,8 +103,8 @@ lifecycle_serialize(const DefinitionReader *state, const char *space, const char
 }
 
 /*
- * Serializer.IsSerialized: do the hashes in the organisation's collection fit? Fields that do not
- * are added to *mismatches
+ * Serializer.IsSerialized: do the hashes in the organization's collection match? Fields that do not
+ * match are added to *mismatches.
  */
 static bool
 is_serialized(const Invocation *invocation, const char *msp_id, const char *private_name,
@@ -123,10 +123,7 @@ is_serialized(const Invocation *invocation, const char *msp_id, const char *priv
 	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
 		keys[i + 1] =
 			definition_field_key("namespaces", private_name, definition_parameter_names[i]);
-	/*
-	 * all of them are read before any is compared, so that the read set does not depend on the
-	 * result
-	 */
+	/* read all of them before comparing any, so that the read set does not depend on the result */
 	for (int i = 0; i < lengthof(keys); i++)
 	{
 		uint8_t hash[CRYPTO_SHA256_BYTES];
@@ -147,9 +144,7 @@ is_serialized(const Invocation *invocation, const char *msp_id, const char *priv
 	return *mismatches == NIL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * input and output
- */
+/* ---- input and output ---- */
 
 static void
 unpack_input(Invocation *invocation, const ProtobufCMessageDescriptor *descriptor, void *message)
@@ -245,9 +240,9 @@ read_committed(const Invocation *invocation, const char *name, ChaincodeDefiniti
 }
 
 /*
- * Fabric takes any plugin's name here. Where no peer has the plugin, the first transaction of the
- * chaincode stops the channel, or none is ever endorsed, so the name is refused before it is agreed
- * upon.
+ * Fabric accepts any plugin's name here. If no peer has the plugin, the first transaction of the
+ * chaincode stops the channel, or no transaction is ever endorsed. Therefore the name is refused
+ * before the channel agrees on it.
  */
 static void
 check_plugin(const char *kind, const char *plugin, const char *existing)
@@ -261,8 +256,8 @@ check_plugin(const char *kind, const char *plugin, const char *existing)
 }
 
 /*
- * a policy that no node of this project can evaluate must not be agreed upon; whether it makes
- * sense is its authors' business, as in Fabric
+ * The channel must not agree on a policy that no node of this project can evaluate. Whether the
+ * policy is reasonable is not checked, as in Fabric.
  */
 static void
 check_policy_limits(const Invocation *invocation, FbBytes application_policy)
@@ -316,9 +311,7 @@ validate_input(const Invocation *invocation, const ChaincodeDefinition *definiti
 		collections_check_upgrade(collections, committed.collections);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * ApproveChaincodeDefinitionForMyOrg
- */
+/* ---- ApproveChaincodeDefinitionForMyOrg ---- */
 
 /* the first parameter in which two definitions differ, or NULL */
 static const char *
@@ -339,7 +332,7 @@ find_difference(const ChaincodeDefinition *a, const ChaincodeDefinition *b)
 	return NULL;
 }
 
-/* has the organisation approved exactly this already, package included? */
+/* Has the organization approved exactly this already, package included? */
 static bool
 is_redefinition(const DefinitionReader *state, const char *private_name,
 				const ChaincodeDefinition *definition, const char *package_id)
@@ -416,7 +409,10 @@ lifecycle_approve(Invocation *invocation)
 							" of chaincode \"%s\" with another %s",
 							current, definition.name, difference);
 	}
-	/* the committed sequence may be approved again, to write what this node's collection lacks */
+	/*
+	 * the committed sequence may be approved again, to write the values that this node's collection
+	 * lacks
+	 */
 	if (definition.sequence == current + 1 &&
 		is_redefinition(&state, private_name, &definition, package_id))
 		lifecycle_error("this organisation has approved sequence " INT64_FORMAT
@@ -427,9 +423,9 @@ lifecycle_approve(Invocation *invocation)
 								  definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
 	/*
-	 * The committed sequence approved once more, unchanged: the package id is written again. A
-	 * transaction that writes nothing would need the endorsements of all of _lifecycle, so this
-	 * one, endorsed here alone, would be invalid, as it is in Fabric.
+	 * The committed sequence is approved once more, unchanged, and the package id is written again:
+	 * a transaction that writes nothing would need the endorsements of the policy of _lifecycle, so
+	 * this one, endorsed by this node only, would be invalid, as it is in Fabric.
 	 */
 	if (!lifecycle_serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage",
 							 source_fields, &source, 1) &&
@@ -440,9 +436,7 @@ lifecycle_approve(Invocation *invocation)
 	lifecycle_answer(invocation, &result.base);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * CheckCommitReadiness, CommitChaincodeDefinition
- */
+/* ---- CheckCommitReadiness, CommitChaincodeDefinition ---- */
 
 typedef struct Approval
 {
@@ -457,7 +451,7 @@ compare_approvals(const void *a, const void *b)
 	return strcmp(((const Approval *) a)->msp_id, ((const Approval *) b)->msp_id);
 }
 
-/* of all application organisations, by MSP id */
+/* approvals of all application organizations, by MSP id */
 static Approval *
 query_approvals(Invocation *invocation, const ChaincodeDefinition *definition, size_t *count)
 {
@@ -574,9 +568,7 @@ lifecycle_commit(Invocation *invocation)
 	lifecycle_answer(invocation, &result.base);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * queries
- */
+/* ---- queries ---- */
 
 static void
 lifecycle_not_found(Invocation *invocation, const char *name)
@@ -674,8 +666,8 @@ query_definitions(Invocation *invocation)
 }
 
 /*
- * of this organisation; without a sequence the newest one: the next, if it is approved already,
- * else the committed one
+ * Query this organization's approval. Without a sequence the newest approval: that of the next
+ * sequence if there is one, otherwise of the committed one.
  */
 static void
 query_approved(Invocation *invocation)
@@ -733,9 +725,7 @@ query_approved(Invocation *invocation)
 	lifecycle_answer(invocation, &result.base);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * dispatch
- */
+/* ---- dispatch ---- */
 
 static const struct
 {
@@ -757,9 +747,9 @@ identity_matches(void *context, size_t signer_index, const Principal *principal)
 }
 
 /*
- * what an organisation does for itself is for the administrators of this node's
- * organisation; the rest is for whom the channel's policy of the function names. The creator was
- * authenticated before.
+ * Functions that concern one organization are for the administrators of this node's organization;
+ * for the others, the channel's policy for the function decides. The creator is authenticated
+ * already.
  */
 static void
 check_access(const Invocation *invocation, const char *function)

@@ -1,6 +1,6 @@
 /*
- * lifecycle_arguments.c: what is sent to _lifecycle, from the words that people use; and what
- * CheckCommitReadiness answers, in their words.
+ * lifecycle_arguments.c: make the arguments of _lifecycle's functions from SQL parameters, and read
+ * the answer of CheckCommitReadiness
  */
 #include "postgres.h"
 

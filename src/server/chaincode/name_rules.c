@@ -1,6 +1,6 @@
 /*
- * name_rules.c: what versions of chaincode and names of collections consist of, as in Fabric
- * (core/chaincode/lifecycle/scc.go). Names of chaincodes: definition.c.
+ * name_rules.c: allowed characters in versions of chaincode and names of collections, as in Fabric
+ * (core/chaincode/lifecycle/scc.go). definition.c has the rule for names of chaincodes.
  */
 #include "server/chaincode/chaincode_internal.h"
 

@@ -1,8 +1,8 @@
 /*
- * package: the file that organisations pass around: Fabric's tar.gz {metadata.json, code.tar.gz
+ * package: the file that organizations exchange: Fabric's tar.gz {metadata.json, code.tar.gz
  * {src/chaincode.sql}}.
  *
- * A package comes from outside: every size is checked before memory is taken for it, and an entry's
+ * A package is untrusted: every size is checked before memory is allocated for it, and an entry's
  * size is known from its header before any of it is decompressed.
  */
 #include "postgres.h"
@@ -20,20 +20,17 @@
 #include "server/pg/compat.h"
 #include "server/pg/pg.h"
 
-/* what one archive may hold: bounds the work that a small hostile file can cause */
+/* limits of one archive: bounds the work that a small hostile file can cause */
 typedef struct ArchiveBudget
 {
 	int entries_left;
 	int64 bytes_left; /* decompressed */
 } ArchiveBudget;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * writing
- */
+/* ---- writing ---- */
 
 /*
- * the sink of libarchive: a buffer that was made big enough; libarchive must never be left by a
- * jump
+ * The sink of libarchive: a buffer of sufficient size, because no error may jump out of libarchive.
  */
 typedef struct FixedSink
 {
@@ -76,7 +73,7 @@ write_entry(struct archive *archive, const char *name, FbBytes content)
 	return good;
 }
 
-/* a tar.gz of the given files; nothing in it depends on time, user or machine */
+/* Make a tar.gz of the given files. The bytes do not depend on time, user or machine. */
 static FbBytes
 write_archive(int count, const char *const *names, const FbBytes *contents)
 {
@@ -85,8 +82,8 @@ write_archive(int count, const char *const *names, const FbBytes *contents)
 	bool good;
 
 	/*
-	 * deflate never grows its input by more than a thousandth; a tar needs a header and padding per
-	 * entry, and its end
+	 * deflate adds less than a thousandth to incompressible input; a tar needs a header and padding
+	 * per entry, and an end
 	 */
 	sink.capacity = 65536;
 	for (int i = 0; i < count; i++)
@@ -187,9 +184,7 @@ package_build(const char *label, const char *type, FbBytes source)
 	return result;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * reading
- */
+/* ---- reading ---- */
 
 #define INVALID_PACKAGE(...)                                                             \
 	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE), errmsg("invalid chaincode package"), \
@@ -213,8 +208,8 @@ open_archive(FbBytes bytes, const char *what)
 }
 
 /*
- * the next regular file; NULL at the end. Takes its size from the budget before anything of it is
- * decompressed.
+ * Find the next regular file; NULL at the end. Its size is taken from the budget before any of it
+ * is decompressed.
  */
 static const char *
 next_file(struct archive *archive, const char *what, ArchiveBudget *budget, int64 *size)
@@ -271,13 +266,13 @@ read_file(struct archive *archive, const char *name, int64 size, int64 size_max)
 }
 
 /*
- * metadata.json: a flat object; names compare without case and the last one wins, as with Go's
- * encoding/json
+ * metadata.json: a flat object; names compare case-insensitively and the last one takes effect, as
+ * with Go's encoding/json
  */
 typedef struct MetadataReader
 {
 	int depth;
-	char **wanted; /* where the next scalar goes, or NULL */
+	char **wanted; /* destination of the next scalar, or NULL */
 	ChaincodePackage *package;
 	bool not_text;
 } MetadataReader;
@@ -373,7 +368,7 @@ compare_source_files(const ListCell *a, const ListCell *b)
 	return strcmp(((SourceFile *) lfirst(a))->name, ((SourceFile *) lfirst(b))->name);
 }
 
-/* all *.sql of code.tar.gz, in order of their names */
+/* all *.sql files of code.tar.gz, in the order of their names */
 static char *
 read_source(FbBytes code)
 {

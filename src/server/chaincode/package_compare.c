@@ -1,12 +1,12 @@
 /*
- * package_compare.c: what is installed against the packages that it was installed from.
+ * package_compare.c: compare installed packages with the files that they were installed from.
  *
- * The hash of a package is in its id, so its bytes prove themselves. Its functions are rows of
- * pg_proc, which a superuser can change; what they should be, only an installation knows. So the
- * package is installed once more, in a subtransaction that is always rolled back: the schema of the
- * installed functions steps aside, the same schema is made again, both are described by the
- * catalogs in the same words and compared. Nobody else sees the one or the other. On a standby, and
- * where catalogs cannot be written, the bytes alone are compared.
+ * The hash of a package is in its id, which proves its bytes. Its functions are rows of pg_proc,
+ * which a superuser can change; only an installation shows how they should be. Therefore the
+ * package is installed again in a subtransaction that is always rolled back: the schema of the
+ * installed functions is renamed, the same schema is created again, both are described from the
+ * catalogs in the same form, and the descriptions are compared. No other session sees either
+ * change. On a standby, and where catalogs cannot be written, only the bytes are compared.
  */
 #include "postgres.h"
 
@@ -27,7 +27,7 @@ typedef struct InstalledPackage
 	FbBytes bytes;
 } InstalledPackage;
 
-/* an object of a schema: its name, and everything that the catalogs say of it */
+/* an object of a schema: its name, and a description of all its catalog entries */
 typedef struct SchemaObject
 {
 	char *name;
@@ -67,8 +67,8 @@ read_packages(void)
 }
 
 /*
- * The schema itself and each object in it, by name. Trees of default values and bodies hold object
- * ids and places in the source, so pg_get_functiondef speaks for them.
+ * The schema itself and each object in it, by name. Trees of default values and bodies contain
+ * object ids and places in the source, so the output of pg_get_functiondef is used instead.
  */
 static List *
 describe_schema(const char *schema_name)
@@ -152,8 +152,8 @@ compare_objects(const InstalledPackage *package, const List *installed, const Li
 }
 
 /*
- * both descriptions, in the caller's context; *expected is NIL when the package cannot be installed
- * any more, *why tells
+ * Both descriptions, in the caller's context. *expected is NIL when the package can no longer be
+ * installed; *why has the reason.
  */
 static void
 describe_both(const InstalledPackage *package, const ChaincodePackage *content, List **installed,
@@ -192,7 +192,7 @@ describe_both(const InstalledPackage *package, const ChaincodePackage *content, 
 	CurrentResourceOwner = owner;
 }
 
-/* hash first: what is not the package is not unpacked */
+/* check the hash first: only the genuine package is unpacked */
 static bool
 read_matching(const InstalledPackage *package, ChaincodePackage *content)
 {

@@ -1,4 +1,4 @@
-/* package_store.c: reading the table of installed packages */
+/* package_store.c: read the table of installed packages */
 #include "postgres.h"
 
 #include "access/xact.h"
@@ -9,8 +9,8 @@
 #include "server/chaincode/chaincode_internal.h"
 
 /*
- * run a statement with one text parameter; true when it gave a row, whose first column is copied
- * out (NULL: not wanted)
+ * Run a statement with one text parameter; true when it returned a row, whose first column is
+ * copied (column NULL: not wanted).
  */
 bool
 package_select(SpiStatement *statement, const char *package_id, bytea **column)

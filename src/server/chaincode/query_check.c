@@ -1,23 +1,23 @@
 /*
- * query_check: what an analyzed query of chaincode may contain.
+ * query_check: which objects an analyzed query of chaincode may contain.
  *
  * The text of a function is read token by token when it is installed (source_check.c), but only
- * PostgreSQL's analysis says what a token means: which function an operator is, which type a
- * literal gets, that U&"\0063urrent_date" is a name and CURRENT_DATE is not. This file looks at the
- * result. It is used at installation (body_check.c), and for every query that the planner is given
- * while chaincode runs, so that dynamic SQL and other languages are covered. Plans are kept, so a
- * warm call does not come here.
+ * PostgreSQL's analysis tells what a token means: which function an operator is, which type a
+ * literal gets, that U&"\0063urrent_date" is a name and CURRENT_DATE is not. This file checks the
+ * result of the analysis. It is used at installation (body_check.c), and for every query that the
+ * planner gets while chaincode runs, so that dynamic SQL and other languages are covered. Plans are
+ * cached, so a repeated call does not reach this file.
  *
- * Refused are relations; functions that usable_functions.c refuses; CURRENT_TIMESTAMP, CURRENT_USER
- * and their relatives, which are no functions; and types whose values depend on more than the
- * value. The input and output of a type are called without any hook and without a look at
- * privileges, so the type is what can be refused:
+ * It refuses relations; functions that usable_functions.c refuses; CURRENT_TIMESTAMP, CURRENT_USER
+ * and similar, which are not functions; and types whose text form depends on more than the value.
+ * The server calls the input and output functions of a type without any hook and without a check of
+ * privileges, so only the type can be refused:
  *
  *   - reg* and aclitem read the catalogs of one database: names of relations, roles, functions;
  *   - refcursor names a cursor of the session, with a number that counts the session's cursors;
  *   - row types of relations, domains and types outside pg_catalog are objects of one database;
  *   - any type of pg_catalog whose input or output is not immutable, unless it depends only on
- * fixed settings and the fixed clock.
+ *     fixed settings and the fixed clock.
  */
 #include "postgres.h"
 
@@ -42,16 +42,14 @@
 #define HINT_STATE \
 	"Use fabric.get_state, fabric.put_state and the other functions of schema fabric."
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * types
- */
+/* ---- types ---- */
 
 static const char *find_type_problem(Oid type);
 
 /*
- * Types whose input or output is not immutable although it depends on nothing but the text, the
- * fixed settings (DateStyle, IntervalStyle, TimeZone, lc_monetary, xmloption) and the fixed clock.
- * Arrays and ranges depend on their elements.
+ * Types whose input or output is not immutable although it depends only on the text, the fixed
+ * settings (DateStyle, IntervalStyle, TimeZone, lc_monetary, xmloption) and the fixed clock. Arrays
+ * and ranges depend on their elements.
  */
 static bool
 conversion_is_fixed(Oid type, Form_pg_type form)
@@ -89,7 +87,7 @@ find_base_type_problem(Oid type, Form_pg_type form)
 										   : "has values that depend on more than their text";
 }
 
-/* what is wrong with a type, to follow its name; NULL: chaincode can use it */
+/* why chaincode cannot use a type, as text that follows its name; NULL: it can */
 static const char *
 find_type_problem(Oid type)
 {
@@ -114,7 +112,7 @@ find_type_problem(Oid type)
 	return problem;
 }
 
-/* types that are good; those of pg_catalog never change */
+/* types that chaincode can use; types of pg_catalog never change */
 static Oid usable_types[128];
 
 const char *
@@ -131,9 +129,7 @@ query_check_type(Oid type)
 	return problem;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * queries
- */
+/* ---- queries ---- */
 
 typedef struct QueryWalk
 {
@@ -195,9 +191,7 @@ query_check_function(Oid function, void *context)
 		"may give another result on another node, or has effects outside the ledger", NULL);
 }
 
-/*
- * 'now' as time of day is the only special string that the fixed clock does not turn into an error
- */
+/* 'now' as time of day is the only special string that is not an error under the fixed clock */
 bool
 query_check_is_now(Oid type, Datum value)
 {
@@ -212,7 +206,7 @@ check_constant(QueryWalk *walk, Const *constant)
 	if (!constant->constisnull && query_check_is_now(constant->consttype, constant->constvalue))
 		return query_note_problem(walk, (Node *) constant, pstrdup("'now'"),
 								  "gives another time on every node", HINT_TIME);
-	/* the name of a cursor variable, with which PL/pgSQL itself begins */
+	/* the name of a cursor variable, which PL/pgSQL itself initializes */
 	if (constant->consttype == REFCURSOROID)
 		return false;
 	return query_refuse_type(walk, (Node *) constant, constant->consttype);
@@ -263,7 +257,7 @@ check_relations(QueryWalk *walk, List *range_table)
 	{
 		RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
 
-		/* a view is a subquery already, which in PostgreSQL 16 and later keeps the view's oid */
+		/* a view is a subquery here; PostgreSQL 16 and later keep the view's oid in it */
 		if (entry->rtekind == RTE_RELATION ||
 			(entry->rtekind == RTE_SUBQUERY && OidIsValid(entry->relid)))
 		{
@@ -333,7 +327,7 @@ walk_query(Node *node, void *context)
 			   query_tree_walker(castNode(Query, node), walk_query, context, 0);
 	if (check_node(node, walk))
 		return true;
-	/* the input and output functions of types are judged by their types */
+	/* the input and output functions of a type are judged with the type */
 	if (!IsA(node, CoerceViaIO) && check_functions_in_node(node, query_check_function, &call))
 		return true;
 	return expression_tree_walker(node, walk_query, context);

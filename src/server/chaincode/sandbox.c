@@ -1,14 +1,15 @@
 /*
- * sandbox: what code of chaincode may do. Several walls, each of which would do for most attacks:
+ * sandbox: limits on what chaincode may do. There are several barriers, each of which stops most
+ * attacks alone:
  *
  *   - role fabric_chaincode owns nothing but the functions and has no privilege on any table;
  *   - the subtransaction is read-only and rolled back;
  *   - no relation can be read, catalogs included (ExecutorCheckPerms_hook), and no utility
- * statement run (ProcessUtility_hook);
- *   - what the planner is given is checked as a tree: query_check.c;
+ *     statement can run (ProcessUtility_hook);
+ *   - every query that the planner gets is checked as a tree: query_check.c;
  *   - functions are refused unless they are the chaincode's own, the shim's, or built in and
- * without effects and secrets (object_access_hook). That also names, at run time, what differs
- * between nodes and was hidden in dynamic SQL.
+ *     without effects and secrets (object_access_hook). At run time, this also catches code in
+ *     dynamic SQL that differs between nodes.
  */
 #include "postgres.h"
 
@@ -44,11 +45,9 @@ static ExecutorCheckPerms_hook_type previous_check_permissions;
 static ProcessUtility_hook_type previous_utility;
 static planner_hook_type previous_planner;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * which functions
- */
+/* ---- calls of functions ---- */
 
-/* functions that are not of a chaincode; looked at where no chaincode runs */
+/* functions known not to be a chaincode's; used when no chaincode runs */
 static Oid other_functions[64];
 
 static void
@@ -93,9 +92,9 @@ sandbox_check_function(Oid function)
 }
 
 /*
- * Only superusers could call a function of a chaincode directly. They are stopped too: it would be
- * compiled and planned under the settings of their session, and a later simulation in it would use
- * the result.
+ * Only superusers could call a function of a chaincode directly. They are refused too: the function
+ * would be compiled and planned under the settings of their session, and a later simulation in that
+ * session would use the result.
  */
 static void
 refuse_chaincode(Oid function)
@@ -117,13 +116,13 @@ refuse_chaincode(Oid function)
 	*known = function;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the hooks; unless a schema is guarded they only keep its functions from being called
+/*
+ * ---- the hooks; when no schema is guarded, they only prevent calls of chaincode's functions ----
  */
 
 /*
- * A function for chaincode may need a statement of our own: to find the channel's tables again when
- * others have changed them meanwhile. It runs as the extension's owner (spi_begin), which chaincode
+ * A function of the shim may need a statement of the extension: to find the channel's tables again
+ * after other sessions changed them. It runs as the extension's owner (spi_begin), which chaincode
  * never does.
  */
 static bool
@@ -225,9 +224,7 @@ sandbox_install_hooks(void)
 	installed = true;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * entering
- */
+/* ---- entering ---- */
 
 Oid
 sandbox_role(void)
@@ -257,10 +254,10 @@ sandbox_enter(Oid schema)
 }
 
 /*
- * The memory that chaincode takes is the process's own. Without a limit the kernel would end some
- * process of the instance when there is no more, and the postmaster all the others with it; with
- * one an allocation fails, which is an error like any other. Sorts that go to temporary files
- * instead are stopped there.
+ * The memory that chaincode takes is the process's own. Without a limit, the kernel would kill some
+ * process of the instance when memory runs out, and the postmaster would then end all others. With
+ * a limit an allocation fails, which is an ordinary error. Sorts that spill to temporary files
+ * instead are stopped by temp_file_limit.
  */
 static struct rlimit saved_memory_limit;
 static bool memory_is_limited;

@@ -1,13 +1,12 @@
 /*
- * settings_table: every setting that a session can have of its own, and what it is while chaincode
- * runs.
+ * settings_table: every setting that a session can change, and its value while chaincode runs.
  *
- * A simulation must give the same bytes whoever asks for it: a caller who could choose the order of
- * rows, the text of a value or what PL/pgSQL checks would get an endorsement of something else than
- * the chaincode says. So each setting that a client, a role or a superuser can set (context user,
- * superuser, backend, superuser-backend) is either fixed here or left, and both have a reason.
- * sql/chaincode_settings.sql compares the table with pg_settings: a new version of PostgreSQL with
- * a setting that is not here fails it.
+ * A simulation must give the same bytes for every caller: a caller who could choose the order of
+ * rows, the text form of a value or the checks of PL/pgSQL would get an endorsement of a result
+ * that the chaincode does not define. So each setting that a client, a role or a superuser can set
+ * (context user, superuser, backend, superuser-backend) is either fixed here or not changed, with a
+ * reason in both cases. sql/chaincode_settings.sql compares the table with pg_settings, and fails
+ * on a version of PostgreSQL with a setting that is not in the table.
  *
  * Sorted by name as pg_strcasecmp does, for the search in fixed_settings.c.
  */
@@ -15,7 +14,7 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
-/* the value that PostgreSQL has without any configuration */
+/* the value without any configuration */
 #define BOOT SETTING_BOOT_VALUE
 
 #define REASON_ROWS "changes the plan of a query, and with it the order of rows"

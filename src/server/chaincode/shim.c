@@ -1,6 +1,4 @@
-/*
- * shim: what chaincode can ask for while it runs. surface/shim_functions.c gives it SQL names.
- */
+/* shim: the requests of chaincode while it runs. surface/shim_functions.c gives them SQL names. */
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
@@ -15,9 +13,7 @@ static const uint8_t composite_end[] = {0xF4, 0x8F, 0xBF, 0xBF};
 /* shim/stub.go: an empty start of a range means the first simple key, after all composite ones */
 #define FIRST_SIMPLE_KEY "\x01"
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the call
- */
+/* ---- the call ---- */
 
 const SimulationRequest *
 shim_request(void)
@@ -104,16 +100,14 @@ shim_client_attribute(FbBytes name, FbBytes *value)
 	return found;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * state
- */
+/* ---- state ---- */
 
 static void
 shim_check_key(FbBytes key)
 {
 	if (key.size == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("key must not be empty")));
-	/* Fabric would let chaincode forge it and so skip its own initialisation */
+	/* Fabric would let chaincode forge it and so skip its own initialization */
 	if (fb_bytes_equal(key, FB_BYTES_LITERAL(CHAINCODE_INITIALIZED_KEY)))
 		ereport(ERROR, (fb_errcode(FB_SANDBOX_VIOLATION),
 						errmsg("the key that marks a chaincode as initialized is reserved")));
@@ -145,9 +139,7 @@ shim_delete_state(FbBytes key)
 	state_access_delete(simulation, simulation->namespace_name, key);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * ranges and composite keys
- */
+/* ---- ranges and composite keys ---- */
 
 static void
 check_simple_key(FbBytes key)
@@ -224,7 +216,8 @@ shim_composite_key(FbBytes object_type, const FbBytes *attributes, size_t attrib
 }
 
 /*
- * shim/stub.go splitCompositeKey: what lies between the zeros after the first; nothing is checked
+ * shim/stub.go splitCompositeKey: the parts between the zeros after the first zero; nothing is
+ * checked
  */
 size_t
 shim_split_composite_key(FbBytes key, FbBytes **parts)
@@ -277,9 +270,7 @@ shim_page_composite(FbBytes object_type, const FbBytes *attributes, size_t attri
 	state_access_page(simulation, bookmark.size > 0 ? bookmark : start, end, page_size, page);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * history, events, policies of keys
- */
+/* ---- history, events, policies of keys ---- */
 
 static void
 shim_put_history(Simulation *simulation, const HistoryRow *row,
@@ -347,7 +338,7 @@ shim_set_validation_parameter(FbBytes key, FbBytes parameter)
 	FbError error;
 
 	shim_check_key(key);
-	/* Fabric takes any bytes here, and then nobody can write the key ever again */
+	/* Fabric accepts any bytes here, and then the key can never be written again */
 	if (parameter.size > 0)
 		error_check(signature_policy_decode(memory_allocator(CurrentMemoryContext), parameter,
 											&policy, &error),
@@ -376,7 +367,7 @@ shim_compare_bytes(const void *a, const void *b)
 }
 
 /*
- * statebased/statebasedimpl.go: n out of n, one principal for each organisation, sorted by MSP id
+ * statebased/statebasedimpl.go: n out of n, one principal for each organization, sorted by MSP id
  */
 FbBytes
 shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count)

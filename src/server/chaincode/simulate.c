@@ -1,9 +1,9 @@
 /*
  * simulate: one call of chaincode, from its arguments to its read-write set.
  *
- * The function runs in a subtransaction that is always rolled back. That also undoes what
- * sandbox_enter changed: user, settings, search path. What must survive - the result, the builder's
- * memory - is allocated outside.
+ * The function runs in a subtransaction that is always rolled back. The rollback also restores
+ * everything that sandbox_enter changed: user, settings, search path. The result and the builder's
+ * memory must survive it and are allocated outside.
  */
 #include "postgres.h"
 
@@ -20,9 +20,7 @@
 
 #include "server/chaincode/chaincode_internal.h"
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the node's limits
- */
+/* ---- the node's limits ---- */
 
 static void
 simulate_throw_time_is_up(const SimulationRequest *request)
@@ -51,11 +49,9 @@ throw_out_of_memory(const SimulationRequest *request, const ErrorData *error)
 					errhint("The limit of this node is fabric.chaincode_memory_limit.")));
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * arguments
- */
+/* ---- arguments ---- */
 
-/* the parameter that takes an argument; a variadic one takes all the rest */
+/* the parameter that an argument belongs to; a variadic parameter takes all remaining arguments */
 static ChaincodeParameter *
 parameter_of(ChaincodeFunction *function, int index)
 {
@@ -98,7 +94,7 @@ simulate_text(FbBytes argument)
 	return memory_cstring(argument);
 }
 
-/* a bytea parameter takes what is no text as it is */
+/* a bytea parameter takes an argument that is not text as it is */
 static Datum
 cast_argument(ChaincodeParameter *parameter, FbBytes argument)
 {
@@ -123,7 +119,7 @@ argument_hint(FbBytes argument, const ErrorData *error)
 	return error->hint;
 }
 
-/* texts to values of the parameters' types; an error says which argument it was */
+/* convert texts to values of the parameters' types; an error names the argument */
 static void
 cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count, Datum *values)
 {
@@ -159,9 +155,7 @@ cast_arguments(ChaincodeFunction *function, const FbBytes *arguments, int count,
 	PG_END_TRY();
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * results
- */
+/* ---- results ---- */
 
 static FbBytes
 copy_result(Simulation *simulation, FbBytes bytes)
@@ -173,7 +167,7 @@ copy_result(Simulation *simulation, FbBytes bytes)
 	return copy;
 }
 
-/* bytea as it is, a row as JSON, everything else as its text */
+/* a bytea as it is, a row as JSON, any other value as its text */
 static FbBytes
 render_result(ChaincodeFunction *function, Datum value)
 {
@@ -202,9 +196,7 @@ call_directly(ChaincodeFunction *function, const Datum *values, int count)
 	return render_result(function, value);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * calls that need the parser: default values, variadic parameters, sets
- */
+/* ---- calls that need the parser: default values, variadic parameters, sets ---- */
 
 static SPIPlanPtr
 prepare_plan(ChaincodeFunction *function, int count)
@@ -302,9 +294,7 @@ call_by_query(Simulation *simulation, ChaincodeFunction *function, Datum *values
 	return payload;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * one call
- */
+/* ---- one call ---- */
 
 static void
 throw_no_function(const SimulationRequest *request, Oid schema, const char *name)
@@ -347,7 +337,7 @@ call_function(Simulation *simulation, Oid schema)
 		simulation->result->payload = call_by_query(simulation, function, values, count);
 }
 
-/* a text of the chaincode's own, of any length, for a message to the client */
+/* A text that the chaincode chose, of any length, for a message to the client. */
 static char *
 refusal_text(const char *text)
 {
@@ -370,15 +360,15 @@ keep_refusal(SimulationResult *result, const ErrorData *error, int32 status)
 	result->detail = refusal_text(error->detail);
 	result->hint = refusal_text(error->hint);
 	/*
-	 * the other lines quote what was worked on (JSON data, dynamic statements, parameters), and the
-	 * logs of all endorsers would have it
+	 * the other lines quote the data at hand (JSON, dynamic statements, parameters), which would
+	 * get into the logs of all endorsers
 	 */
 	result->context = refusal_text(unlogged_functions(error->context));
 	strlcpy(result->sqlstate, unpack_sql_state(error->sqlerrcode), sizeof(result->sqlstate));
 	result->payload = FB_BYTES_EMPTY;
 }
 
-/* an error of the node itself: raised as what it is, or as the limit that was met */
+/* raise an error of the node itself as it is, or as the limit that was reached */
 static void
 throw_node_failure(const SimulationRequest *request, const ErrorData *error)
 {
@@ -418,9 +408,9 @@ leave_chaincode(void)
 }
 
 /*
- * Run body(simulation, schema) in a read-only subtransaction that is rolled back; what it raises
- * becomes a refusal. With a schema it runs as chaincode, inside the sandbox and under the time
- * limit.
+ * Run body(simulation, schema) in a read-only subtransaction that is rolled back; an error that it
+ * raises becomes a refusal. With a schema, the body runs as chaincode, inside the sandbox and under
+ * the time limit.
  */
 static void
 run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema)
@@ -439,7 +429,9 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 	PG_TRY();
 	{
 		XactReadOnly = true;
-		/* PG_CONTEXT and PG_EXCEPTION_CONTEXT show the chaincode's own calls, not who called it */
+		/*
+		 * PG_CONTEXT and PG_EXCEPTION_CONTEXT show the chaincode's own calls only, not its caller's
+		 */
 		error_context_stack = NULL;
 		if (OidIsValid(schema))
 		{
@@ -480,8 +472,8 @@ run_isolated(Simulation *simulation, void (*body)(Simulation *, Oid), Oid schema
 }
 
 /*
- * the first call of each version must be an initialising one, if the definition says so
- * (chaincode_support.go CheckInvocation)
+ * If the definition requires it, the first call of each version must be the initialization
+ * (chaincode_support.go, CheckInvocation).
  */
 static void
 check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
@@ -513,8 +505,8 @@ check_initialized(Simulation *simulation, const ChaincodeDefinition *definition)
 }
 
 /*
- * the schema of the package that this organisation approved; the definition's read is recorded, as
- * in Fabric
+ * Find the schema of the package that this organization approved. The read of the definition is
+ * recorded, as in Fabric.
  */
 static Oid
 find_schema(Simulation *simulation, ChaincodeDefinition *definition)
@@ -568,7 +560,7 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 	return schema;
 }
 
-/* the code of the system chaincodes that run here: it fills status, message and payload */
+/* the functions of the system chaincodes that run here; they set status, message and payload */
 static const struct
 {
 	const char *name;

@@ -1,10 +1,11 @@
 /*
- * source_check: what the source of a chaincode package may contain.
+ * source_check: which statements and constructs the source of a chaincode package may contain.
  *
  * The source is a list of CREATE FUNCTION and COMMENT ON FUNCTION statements. PostgreSQL's own
  * parser reads it; function bodies in SQL and PL/pgSQL are read with its scanner, token by token.
- * That finds what differs between nodes in all ordinary code and says so before anything is
- * approved; what is hidden from it (dynamic SQL) is refused by the sandbox when it runs.
+ * This finds the constructs that differ between nodes in all ordinary code, and reports them before
+ * any organization approves the package. Code that it cannot see (dynamic SQL) is refused by the
+ * sandbox at run time.
  */
 #include "postgres.h"
 
@@ -33,17 +34,18 @@
 
 typedef struct Token
 {
-	int code;		  /* of the core scanner; 0 at the end */
-	const char *text; /* identifier or keyword (lower case), or the content of a string; else "" */
-	int line;		  /* in the package's source */
+	int code; /* of the core scanner; 0 at the end */
+	const char
+		*text; /* identifier or keyword (lower case), or the content of a string; otherwise "" */
+	int line;  /* in the package's source */
 } Token;
 
 typedef struct Body
 {
 	SourceFunction *function;
 	CheckedSource *checked;
-	Token *tokens; /* with two empty ones before and some after, so that looking around needs no
-					  checks */
+	Token *tokens; /* two empty tokens before and some after them, so that looking at neighbors
+					  needs no checks */
 	int count;
 	StringInfoData refused; /* lines of the detail */
 	int refused_count;
@@ -66,11 +68,12 @@ line_of(const char *text, int location)
 					errmsg("invalid chaincode source: line %d: " format, \
 						   line_of((checked)->text, (location)), ##__VA_ARGS__)))
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * statements
- */
+/* ---- statements ---- */
 
-/* a type that a parameter or result may have: built in, so that it is the same on every node */
+/*
+ * Check the type of a parameter or result: it must be built in, so that it is the same on every
+ * node.
+ */
 static void
 source_check_type(CheckedSource *checked, const SourceFunction *function, TypeName *name,
 				  bool is_result, const char *what)
@@ -212,9 +215,7 @@ check_options(CheckedSource *checked, const SourceFunction *function, const char
 	return body;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * bodies: tokens
- */
+/* ---- bodies: tokens ---- */
 
 static void
 append_token(Body *body, int *capacity, int code, const char *text, int line)
@@ -228,8 +229,8 @@ append_token(Body *body, int *capacity, int code, const char *text, int line)
 }
 
 /*
- * append the tokens of a text whose first line is first_line; a string equal to nested (the body)
- * is read in its place
+ * Append the tokens of a text whose first line is first_line. A string equal to nested (the body)
+ * is replaced by its own tokens.
  */
 static void
 source_scan(Body *body, int *capacity, const char *text, int first_line, const char *nested)
@@ -273,16 +274,14 @@ is_word(const Token *token)
 	return token->code == TOKEN_IDENT || token->code > TOKEN_NOT_EQUALS;
 }
 
-/* a keyword, written as such */
+/* an unquoted keyword */
 static bool
 token_is(const Token *token, const char *keyword)
 {
 	return is_word(token) && strcmp(token->text, keyword) == 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * bodies: findings
- */
+/* ---- bodies: findings ---- */
 
 static void
 refuse_token(Body *body, const Token *token, const char *what, const char *why)
@@ -301,7 +300,7 @@ warn_token(Body *body, const Token *token, const char *what, const char *why)
 												  body->function->name, token->line, what, why));
 }
 
-/* functions and keywords that people do use, with what to say about them */
+/* functions and keywords that authors commonly use, and the reason for refusing each */
 static const struct
 {
 	const char *name;
@@ -386,7 +385,7 @@ check_call(Body *body, int index)
 		if (strcmp((previous - 1)->text, "fabric") == 0)
 			of_fabric = true;
 		else if (strcmp((previous - 1)->text, "pg_catalog") != 0)
-			return; /* a column, or a schema that the sandbox does not let in */
+			return; /* a column, or a function of a schema that the sandbox refuses */
 	}
 	exists = of_fabric ? false : usable_builtin_exists(token->text, &usable);
 	if (!exists)
@@ -443,7 +442,10 @@ check_string(Body *body, int index)
 					 "gives another time on every node");
 }
 
-/* the words that begin a statement which chaincode cannot use; they are ordinary names elsewhere */
+/*
+ * Is it a word that begins a statement which chaincode cannot use? Elsewhere such words are
+ * ordinary names.
+ */
 static bool
 is_forbidden_statement(const char *word)
 {
@@ -469,7 +471,7 @@ starts_statement(const Token *token)
 		   token_is(previous, "then") || token_is(previous, "else") || token_is(previous, "loop");
 }
 
-/* what makes the word before it a variable and not a statement */
+/* Does the token make the word before it a variable, so that it does not begin a statement? */
 static bool
 continues_assignment(const Token *token)
 {
@@ -526,7 +528,7 @@ source_check_statement(Body *body, int index)
 		refuse_token(body, token, "the handler", "would catch the end of the time limit");
 }
 
-/* does the body define the name as a WITH query? */
+/* Does the body define the name as a WITH query? */
 static bool
 is_with_query(const Body *body, const char *name)
 {
@@ -544,8 +546,8 @@ is_with_query(const Body *body, const char *name)
 }
 
 /*
- * FROM and JOIN with the name of a relation that exists: what else stands behind FROM (EXTRACT,
- * TRIM ...) is no relation
+ * Check FROM and JOIN followed by the name of an existing relation. After FROM there can also be
+ * something else (EXTRACT, TRIM ...).
  */
 static void
 check_from(Body *body, int index)
@@ -625,8 +627,8 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 	int capacity = 1024;
 
 	/*
-	 * two empty tokens before the first and 16 after the last: looking around never leaves the
-	 * array
+	 * two empty tokens before the first and 16 after the last, so that looking at neighbors never
+	 * leaves the array
 	 */
 	body.tokens = palloc(capacity * sizeof(Token));
 	memset(body.tokens, 0, 2 * sizeof(Token));
@@ -650,9 +652,7 @@ check_body(CheckedSource *checked, SourceFunction *function, const char *stateme
 					body.hint ? errhint("%s", body.hint) : 0));
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the whole source
- */
+/* ---- the whole source ---- */
 
 static void
 source_check_function(CheckedSource *checked, CreateFunctionStmt *statement, int location, int size)
@@ -748,7 +748,7 @@ source_check_statements(CheckedSource *checked)
 		int location = raw->stmt_location;
 		int size = raw->stmt_len > 0 ? raw->stmt_len : (int) strlen(checked->text) - location;
 
-		/* the parser counts the white space before a statement to it */
+		/* the parser includes the white space before a statement */
 		while (size > 0 && isspace((unsigned char) checked->text[location]))
 		{
 			location++;
@@ -766,7 +766,7 @@ source_check_statements(CheckedSource *checked)
 				"%s is not allowed; a chaincode consists of CREATE FUNCTION and COMMENT ON FUNCTION statements",
 				GetCommandTagName(CreateCommandTag(raw->stmt)));
 	}
-	/* comments may be on functions with problems */
+	/* a comment may be on a function with problems, so raise these first */
 	install_problems_raise(checked);
 	if (checked->functions == NIL)
 		ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),

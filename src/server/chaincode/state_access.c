@@ -1,6 +1,43 @@
 /*
- * state_access: the reads and writes of a simulation. Reads see the simulation's snapshot and are
- * recorded with the version found; writes are only recorded.
+ * state_access: reads and writes of a simulation.
+ *
+ * The problem. A simulation's read set decides whether its transaction is valid: a committer
+ * compares the version of each key that was read, and runs each range query again up to the last
+ * key that was recorded (core/rwset/range.c). The read set must therefore be complete, and the same
+ * on every endorser, because the client submits a transaction only if all endorsements are over the
+ * same bytes. For a range query, chaincode sees a cursor, which it may stop reading at any row,
+ * also because it raises an error that it catches itself.
+ *
+ * The rule. Reads see the simulation's snapshot, never the transaction's own writes, and are
+ * recorded with the version found; an absent key is recorded without a version. Writes are only
+ * recorded.
+ *
+ * A range query records rows when they are read from the state, whether or not chaincode fetches
+ * them. Rows are read in batches, as in Fabric's peer (core/chaincode/query_response_generator.go,
+ * BuildQueryResponse): FB_RANGE_PREFETCH rows, and one row more to know whether the range
+ * continues. That row is recorded too, and is the first of the next batch. A range that ends is
+ * recorded as exhausted, so that a new key after its last row is a conflict. At
+ * FB_QUERY_RESULTS_MAX rows the query ends without an error and without being exhausted, as in
+ * Fabric.
+ *
+ * Each batch is a scan of its own, which begins after the last key of the batch before. No scan is
+ * open between two calls of the cursor. So when a subtransaction of the chaincode is rolled back
+ * (an EXCEPTION block), there is nothing to clean up, and the next batch can be read in any
+ * subtransaction: the snapshot is the same.
+ *
+ * A page (state_access_page) is read at once. Its rows are recorded; the row whose key becomes the
+ * bookmark is not. A transaction that reads pages cannot write, as in Fabric.
+ *
+ * Rejected:
+ *   - One row at a time: a recorded range would end at another key than in Fabric, where a conflict
+ *     in the rest of a batch counts; and each row would need a scan of its own.
+ *   - One scan for the whole query: it belongs to the resource owner of the subtransaction in which
+ *     it was opened, which may end before the query does.
+ *   - Reading the whole range at the first call: chaincode that stops early would conflict with
+ *     writes that it never depended on, and the whole range would be in memory.
+ *
+ * What holds afterwards. The recorded rows depend only on the snapshot and on how many rows
+ * chaincode fetched. A cursor holds at most FB_RANGE_PREFETCH + 1 rows in memory.
  */
 #include "postgres.h"
 
@@ -9,8 +46,8 @@
 #include "server/chaincode/chaincode_internal.h"
 
 /*
- * A failure of the builder is kept: chaincode may catch the error that it is raised as, but the
- * transaction cannot go on, because its read-write set is not complete.
+ * Keep an error of the builder: chaincode may catch it, but the transaction cannot continue,
+ * because its read-write set is incomplete.
  */
 static void
 keep_failure(Simulation *simulation, FbStatus status, const FbError *error)
@@ -109,11 +146,9 @@ state_access_put_metadata(Simulation *simulation, FbBytes key, const RwSetMetada
 				  &error);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * private data
- */
+/* ---- private data ---- */
 
-/* the committed hash of a private value; its version goes into the read set */
+/* Read the committed hash of a private value; its version is recorded in the read set. */
 static bool
 get_hash(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
 		 StateRow *row)
@@ -149,7 +184,7 @@ state_access_get_private_hash(Simulation *simulation, FbBytes namespace_name, Fb
 	return true;
 }
 
-/* the plaintext that belongs to the committed hash; false when this node does not hold it */
+/* The plaintext for the committed hash; false when this node does not hold it. */
 static bool
 get_plaintext(Simulation *simulation, FbBytes namespace_name, FbBytes collection, FbBytes key,
 			  RwSetVersion version, FbBytes *value)
@@ -165,8 +200,8 @@ get_plaintext(Simulation *simulation, FbBytes namespace_name, FbBytes collection
 }
 
 /*
- * false when this node does not hold the committed value, as after leaving a channel and joining it
- * again
+ * false when this node does not hold the committed value, for example after it has left the channel
+ * and joined again
  */
 bool
 state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
@@ -178,7 +213,7 @@ state_access_held_private(Simulation *simulation, FbBytes namespace_name, FbByte
 		   get_plaintext(simulation, namespace_name, collection, key, committed.version, value);
 }
 
-/* the plaintext must be the one whose hash is committed */
+/* raises an error when this node does not hold the plaintext of the committed hash */
 bool
 state_access_get_private(Simulation *simulation, FbBytes namespace_name, FbBytes collection,
 						 FbBytes key, FbBytes *value)
@@ -212,29 +247,22 @@ state_access_put_private(Simulation *simulation, FbBytes namespace_name, FbBytes
 				  &error);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * ranges
- */
+/* ---- ranges ---- */
 
-/*
- * Fabric's peer hands results over in batches of 100 and looks one row further before it does: what
- * it took from the state is recorded, whether chaincode sees it or not. The scan itself does not
- * outlive one call, so that nothing has to be cleaned up when a part of the chaincode is rolled
- * back.
- */
+/* A range query, see the design note. */
 struct ShimCursor
 {
 	Simulation *simulation;
 	MemoryContext context; /* rows of the current batch */
 	FbBytes namespace_name;
-	FbBytes next_key; /* where the next batch begins */
+	FbBytes next_key; /* start of the next batch */
 	FbBytes end_key;
 	RwSetRangeBuilder *range;
 	ShimRow rows[FB_RANGE_PREFETCH + 1];
 	int rows_count;
-	int index;		   /* of the next row to hand out */
-	int64 taken_count; /* rows taken from the state in all */
-	bool finished;	   /* nothing more to take */
+	int index;		   /* of the next row to return */
+	int64 taken_count; /* rows read from the state in total */
+	bool finished;	   /* there are no more rows to read */
 };
 
 static FbBytes
@@ -281,7 +309,10 @@ state_access_open(Simulation *simulation, FbBytes namespace_name, FbBytes start_
 	return open_cursor(simulation, namespace_name, start_key, end_key);
 }
 
-/* take rows until there are rows_max of them; the row beyond that waits for the next batch */
+/*
+ * Read rows until there are rows_max + 1 of them. The last one is only returned with the next
+ * batch.
+ */
 static void
 state_take_batch(ShimCursor *cursor, int rows_max)
 {
@@ -310,7 +341,7 @@ state_take_batch(ShimCursor *cursor, int rows_max)
 							cursor->end_key, simulation->snapshot);
 	while (cursor->rows_count <= rows_max)
 	{
-		/* the total is capped without an error */
+		/* the total is limited without an error */
 		if (cursor->taken_count >= FB_QUERY_RESULTS_MAX)
 		{
 			cursor->finished = true;

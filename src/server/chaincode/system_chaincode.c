@@ -2,9 +2,10 @@
  * system_chaincode.c: the chaincodes that are part of the node, one row each.
  *
  * A system chaincode differs from an installed one in where its code is, who endorses it, and who
- * may call it. Every place that has to know asks the table for the row and uses a column of it;
- * none of them compares a name. A new system chaincode is a row here, and its
- * function in simulate.c: the code of a system chaincode may ask this table.
+ * may call it. Code that needs to know looks up the row in this table and uses one of its columns;
+ * no other code compares names. A new system chaincode needs a row here and a function in
+ * simulate.c (which cannot be a column, because the code of a system chaincode may itself use this
+ * table).
  */
 #include "server/chaincode/chaincode_internal.h"
 
@@ -17,7 +18,10 @@ lifecycle_endorsement_policy(const ConfigBundle *bundle)
 	return bundle->lifecycle_endorsement;
 }
 
-/* an approval is written into the organization's own collection: no other one could endorse it */
+/*
+ * an approval is written to the organization's own collection, so no other organization could
+ * endorse it
+ */
 static bool
 lifecycle_concerns_caller(FbBytes function)
 {
@@ -32,7 +36,9 @@ static const SystemChaincode system_chaincodes[] = {
 	 .proposal_resource = NULL,
 	 .answers_differ = true,
 	 .concerns_caller = lifecycle_concerns_caller},
-	/* what they do in Fabric, functions of schema fabric do here; their names stay reserved */
+	/*
+	 * the functions that these have in Fabric are in schema fabric here; their names stay reserved
+	 */
 	{.name = "cscc"},
 	{.name = "escc"},
 	{.name = "lscc"},

@@ -1,59 +1,60 @@
 /*
- * time_limit.c: the end of code that does not end by itself.
+ * time_limit.c: ending code that does not end by itself.
  *
- * The problem. Chaincode is other people's code, and what it may call is not ours either: a loop in
- * PL/Perl or PL/Tcl never looks at PostgreSQL's interrupts, nor do many functions in C (btrim of a
+ * The problem. Chaincode is written by others, and so are many functions that it may call: a loop
+ * in PL/Perl or PL/Tcl never checks PostgreSQL's interrupts, nor do many functions in C (btrim of a
  * long text by many characters, translate, operators on long arrays, XPath, numeric). A timeout
- * that only asks is not enough, and neither are pg_cancel_backend, pg_terminate_backend and a fast
- * shutdown, which only ask too. A list of such functions, or limits on the size of their arguments,
- * would have to be complete for all versions of the server and for all languages.
+ * that only requests cancellation is not enough, and neither are pg_cancel_backend,
+ * pg_terminate_backend and a fast shutdown, which are also only requests. A list of such functions,
+ * or limits on the size of their arguments, would have to be complete for all versions of the
+ * server and for all languages.
  *
- * The rule. While code of a package runs, one timeout of the server looks at the process every
- * TICK_MS, and these follow one another:
+ * The rule. While code of a package runs, a timeout of the server checks the process every TICK_MS,
+ * with these stages:
  *
- *   1. At the limit the process is asked as pg_cancel_backend asks. Nearly all code reacts, and the
- * session goes on with an error.
- *   2. A request - this one, or one of somebody else - that was taken although the code still runs
- * PATIENCE_MS later was caught by the code. It is asked as pg_terminate_backend asks, which cannot
- * be caught.
- *   3. A request that has not been taken after PATIENCE_MS is not going to be. The process ends
- * itself inside of the signal handler, as a FATAL error does, as soon as it is interrupted at a
- * moment when that is sound; if the moment is not, the next tick is tried.
+ *   1. At the limit, the process gets the request that pg_cancel_backend makes. Nearly all code
+ *   reacts, and the session continues with an error.
+ *   2. If a request, this one or one of another session, was accepted but the code still runs
+ *   PATIENCE_MS later, then the code caught the error. The process gets the request that
+ *   pg_terminate_backend makes, which cannot be caught.
+ *   3. If a request has not been accepted after PATIENCE_MS, it never will be. The process ends
+ *   itself inside the signal handler, as a FATAL error does, as soon as a tick interrupts it at a
+ *   sound moment; at any other moment it waits for the next tick.
  *   4. When the process has used FORCE_CPU_MS more of CPU time without such a moment, or the exit
- * hangs, it leaves with _exit(2). The postmaster takes that for a crash and restarts the instance:
- * nothing that was acknowledged is lost, but all sessions are. A process that waits (for a disk,
- * for a lock) uses no CPU time and is never ended so.
+ *   hangs, it calls _exit(2). The postmaster handles that as a crash and restarts the instance:
+ *   nothing that was acknowledged is lost, but all sessions are. A process that waits (for a disk,
+ *   for a lock) uses no CPU time and never ends in this way.
  *
- * What is a sound moment. Ending a process inside of a signal handler runs the abort of its
- * transaction and the callbacks of its exit on top of whatever was interrupted. What others could
- * see half done is shared memory. All of it that holds data is changed only with an LWLock held or
- * in a critical section; both hold off interrupts, and the tick does nothing then
- * (InterruptHoldoffCount, CritSectionCount). So no page, no WAL record and no lock table is ever
- * left half changed: that does not depend on the rest. What is left is the process's own memory,
- * which the abort uses: the allocators, resource owners, hash tables, caches, open files, the error
- * being reported, the message being sent. The stack of the interrupted code is walked
- * (frame_is_sound): no function of these may be on it, and no code of the C library (malloc, system
- * calls; comparing strings by a locale is the exception, because it can take long), of the dynamic
- * linker, or of OpenSSL. None of these functions runs for long, and none calls functions of SQL, so
- * code that does not react for a second is nearly always interrupted outside of them. A function
- * that the list lacks would have to be interrupted in the few instructions where its data is
- * inconsistent; then the exit would fail, which is case 4.
+ * Sound moments. Ending a process inside a signal handler runs the abort of its transaction and the
+ * callbacks of its exit on top of the interrupted code. Other processes could see shared memory
+ * half changed. All shared data is changed only with an LWLock held or in a critical section; both
+ * hold off interrupts, and the tick does nothing then (InterruptHoldoffCount, CritSectionCount). So
+ * no page, no WAL record and no lock table is ever left half changed, independently of the
+ * following. There remains the process's own memory, which the abort uses: the allocators, resource
+ * owners, hash tables, caches, open files, the error being reported, the message being sent. The
+ * stack of the interrupted code is walked (frame_is_sound): it must not contain a function of
+ * these, nor code of the C library (malloc, system calls; comparing strings by a locale is the
+ * exception, because it can take long), of the dynamic linker, or of OpenSSL. None of these
+ * functions runs for long, and none calls functions of SQL, so code that does not react for a
+ * second is nearly always interrupted outside of them. A function that is missing in the list would
+ * have to be interrupted in the few instructions where its data is inconsistent; then the exit
+ * would fail, which is stage 4.
  *
- * What the client sees: an error with SQLSTATE LF306 in case 1, FATAL with LF306 in cases 2 and 3
- * (57014, 57P01 when somebody else asked), a lost connection in case 4. Another node that waits for
- * this endorsement sees that this organization failed, and asks another one. A client that does not
- * read its socket is not waited for.
+ * The client sees an error with SQLSTATE LF306 in stage 1, FATAL with LF306 in stages 2 and 3
+ * (57014 or 57P01 when another session made the request), a lost connection in stage 4. Another
+ * node that waits for this endorsement sees that this organization failed, and asks another one.
+ * The process does not wait for a client that does not read its socket.
  *
  * Rejected:
  *   - A child process for each simulation, by fork from the session: it would share the session's
- * locks, pins and place in shared memory without owning them, so that ending it with a signal is
- * the crash of case 4 every time. Reads of the state would have to go back through a pipe, catalog
- * lookups too.
- *   - Background workers that simulate: a second connection's worth of memory and processes for
- * each session, and the same problem in the worker.
- *   - siglongjmp out of the handler, to keep the session: the exit only needs what the abort uses,
- * going on needs everything else as well.
- *   - SIGKILL by a watching process: case 4 every time.
+ *     locks, pins and place in shared memory without owning them, so that ending it with a signal
+ *     would always be the crash of stage 4. Reads of the state would have to use a pipe, catalog
+ *     lookups too.
+ *   - Background workers that simulate: memory and processes of a second connection for each
+ *     session, and the same problem in the worker.
+ *   - siglongjmp out of the handler, to keep the session: the exit only needs the data that the
+ *     abort uses; continuing needs all other data as well.
+ *   - SIGKILL by a watching process: stage 4 every time.
  *
  * PL/Perl can set signal handlers; see interpreter.c.
  */
@@ -68,7 +69,7 @@
 
 /*
  * the headers of GSSAPI need not be installed; the fields of Port that exist only with it are the
- * last ones, and not used
+ * last fields, and are not used
  */
 #undef ENABLE_GSS
 #include "libpq/libpq-be.h"
@@ -89,7 +90,7 @@
 #define PATIENCE_MS 500
 #define FORCE_CPU_MS 3000
 #define EXIT_MS 15000
-/* the functions that must not be interrupted call no others that nest deeply */
+/* the functions that must not be interrupted do not call deeply nested functions */
 #define FRAMES_MAX 64
 
 typedef enum LimitCause
@@ -100,16 +101,17 @@ typedef enum LimitCause
 	CAUSE_TERMINATE
 } LimitCause;
 
-/* of the code that runs; written outside of the handler only while it is not active */
+/* state of the running code; written outside the handler only while it is not active */
 static struct
 {
 	volatile sig_atomic_t active;
 	volatile sig_atomic_t exiting;
 	volatile sig_atomic_t expired;
-	volatile sig_atomic_t told_to_end; /* by us, so that it cannot be caught */
-	volatile LimitCause cause;		   /* of the request that the code has not obeyed */
-	volatile uint64 asked_ms;		   /* when, by clock_ms */
-	volatile uint64 force_cpu_ms; /* CPU time of the process when stage 3 began; 0: it has not */
+	volatile sig_atomic_t told_to_end; /* by this file, so that it cannot be caught */
+	volatile LimitCause cause;		   /* of the request that the code has not followed */
+	volatile uint64 asked_ms;		   /* time of the request, as clock_ms returns it */
+	volatile uint64
+		force_cpu_ms; /* CPU time of the process when stage 3 began; 0: it has not begun */
 	uint64 started_ms;
 	int limit_ms;
 	char *stack_base;
@@ -118,11 +120,9 @@ static struct
 
 static TimeoutId limit_timeout;
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * is this a moment to end the process?
- */
+/* ---- is this a sound moment to end the process? ---- */
 
-/* functions of the server that are not interrupted; beginnings of their names */
+/* prefixes of names: functions of the server that must not be interrupted */
 /* clang-format off */
 static const char *const critical_functions[] = {
 	/* memory */
@@ -144,16 +144,16 @@ static const char *const critical_functions[] = {
 	"err", "EmitErrorReport", "CopyErrorData", "FlushErrorState", "FreeErrorData", "ReThrowError", "ThrowErrorData", "pg_re_throw", "write_", "pq_", "secure_", "be_",
 	"WaitLatch", "WaitEventSet", "SetLatch", "ResetLatch", "ConditionVariable", "set_config", "NewGUC", "SetUserId", "PushOverride", "PopOverride", "enable_timeout",
 	"disable_timeout", "reschedule_timeouts", "load_", "proc_exit", "shmem_exit",
-	/* what chaincode calls in this library */
+	/* the functions of this library that chaincode calls */
 	"fabric_",
 };
 /* clang-format on */
 
-/* libraries whose code is not interrupted; beginnings of their files' names */
+/* prefixes of file names: libraries whose code must not be interrupted */
 static const char *const critical_libraries[] = {"ld-",		   "ld.",	"linux-",
 												 "libpthread", "libdl", "libcrypto",
 												 "libssl",	   "libpq", "libgcc"};
-/* except this, in the C library: comparing long texts by a locale */
+/* exceptions in the C library: comparing long texts by a locale */
 static const char *const long_libc_functions[] = {"strcoll",   "__strcoll", "strxfrm",
 												  "__strxfrm", "wcscoll",	"wcsxfrm"};
 
@@ -167,7 +167,7 @@ begins_with_any(const char *name, const char *const *beginnings, size_t count)
 }
 
 #ifdef COMPAT_NAMELESS_ALLOCATORS
-/* the allocators' functions are not exported, and pfree ends with a jump into one of them */
+/* the allocators' functions are not exported, and pfree ends with a jump to one of them */
 static const MemoryContextMethods *allocator_methods[3];
 
 static void
@@ -219,9 +219,9 @@ is_allocator(void *pc)
 typedef struct StackWalk
 {
 	bool interrupted; /* the handler's own frames have been passed */
-	bool complete;	  /* all that matters was seen */
+	bool complete;	  /* all relevant frames were seen */
 	bool sound;
-	bool in_libc;		/* the frame before belongs to the C library */
+	bool in_libc;		/* the previous frame belongs to the C library */
 	bool long_function; /* and that part of the stack is one of long_libc_functions */
 	int frames_count;
 } StackWalk;
@@ -267,7 +267,7 @@ look_at_frame(struct _Unwind_Context *context, void *argument)
 	int before = 0;
 	uintptr_t pc = (uintptr_t) _Unwind_GetIPInfo(context, &before);
 
-	/* the program counter of a frame that a signal interrupted is not that of a call's return */
+	/* the program counter of a frame that a signal interrupted is not a return address */
 	if (!walk->interrupted && !before)
 		return _URC_NO_REASON;
 	walk->interrupted = true;
@@ -293,11 +293,11 @@ moment_is_sound(void)
 	return walk.complete && walk.sound && !(walk.in_libc && !walk.long_function);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the end
- */
+/* ---- ending the process ---- */
 
-/* a client that does not read must not keep the process: what is sent must find room */
+/*
+ * A client that does not read must not keep the process alive: make sure that sending never blocks.
+ */
 static void
 drop_deaf_client(void)
 {
@@ -350,7 +350,7 @@ time_limit_end_process(void)
 	sigaddset(&alarm, SIGALRM);
 	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
 	enable_timeout_after(limit_timeout, EXIT_MS);
-	/* the code's own callbacks look at what it was doing */
+	/* the code's own callbacks read data that may be inconsistent */
 	error_context_stack = NULL;
 	raise_fatal();
 }
@@ -367,9 +367,7 @@ crash_process(const char *why)
 	_exit(2);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * the tick, inside of the server's handler of SIGALRM, which holds off interrupts once
- */
+/* ---- the tick, inside the server's handler of SIGALRM, which holds off interrupts once ---- */
 
 static uint64
 cpu_ms(void)
@@ -455,9 +453,7 @@ limit_tick(void)
 		force_end();
 }
 
-/* ---------------------------------------------------------------------------------------------------------------------
- * for the others
- */
+/* ---- functions for other files ---- */
 
 static void
 set_up_once(void)
@@ -468,7 +464,7 @@ set_up_once(void)
 	if (done)
 		return;
 	find_allocators();
-	/* what the unwinder sets up when first used */
+	/* the unwinder allocates its data at the first use */
 	(void) _Unwind_Backtrace(look_at_frame, &walk);
 	limit_timeout = RegisterTimeout(USER_TIMEOUT, limit_tick);
 	done = true;
@@ -500,11 +496,12 @@ time_limit_stop(void)
 	limit.active = false;
 	disable_timeout(limit_timeout, false);
 	/*
-	 * it reacted at the last moment: somebody else may have asked meanwhile, so the request stands
+	 * the code reacted at the last moment; another session may also have asked to end this one, so
+	 * the request stays
 	 */
 	if (limit.told_to_end)
 		raise_fatal();
-	/* the cancellation that the limit asked for must not hit the caller */
+	/* the cancellation that the limit requested must not hit the caller */
 	if (limit.cause == CAUSE_LIMIT)
 		QueryCancelPending = false;
 	return limit.expired;

@@ -1,6 +1,6 @@
 /*
  * usable_functions.c: which functions chaincode can call: its own, those of schema fabric that are
- * made for it, and built-in ones whose result depends on nothing but their arguments.
+ * made for it, and built-in functions whose result depends only on their arguments.
  */
 #include "postgres.h"
 
@@ -18,8 +18,8 @@
 
 /*
  * Built-in functions that are not immutable, but whose result depends only on their arguments and
- * on settings that the sandbox fixes. Sorted by name. All others of pg_catalog that are not
- * immutable are refused.
+ * on settings that the sandbox fixes. Sorted by name. All other functions of pg_catalog that are
+ * not immutable are refused.
  */
 /* clang-format off */
 static const char *const usable_builtins[] = {
@@ -51,9 +51,9 @@ static const char *const usable_builtins[] = {
 /* clang-format on */
 
 /*
- * The conversions from and to text of types that query_check.c lets through. The executor calls
- * them without a look at privileges; only the planner, when it evaluates a conversion for an
- * estimate, does it as for any function. In the text of a query they are refused. Sorted by name.
+ * The conversions from and to text of types that query_check.c allows. The executor calls them
+ * without a check of privileges; only the planner, when it evaluates a conversion for an estimate,
+ * checks it like any function. In the text of a query they are refused. Sorted by name.
  */
 static const char *const conversions[] = {
 	"array_in",		"array_out",	 "cash_in",		   "cash_out",		  "date_in",
@@ -151,8 +151,8 @@ usable_fabric_function_exists(const char *name, bool *usable)
 }
 
 /*
- * the verdicts of this session on functions outside the chaincode's schema; few, since chaincode
- * calls few
+ * The verdicts of this session on functions outside the chaincode's schema. There are few, since
+ * chaincode calls few such functions.
  */
 typedef struct Verdict
 {
@@ -195,7 +195,10 @@ usable_function_tuple(Oid function)
 	return tuple;
 }
 
-/* on a function that is not the chaincode's own; one that is refused is judged each time */
+/*
+ * Judge a function that is not the chaincode's own. A refusal is not remembered: such a function is
+ * judged each time.
+ */
 static const Verdict *
 judge_function(Oid function, HeapTuple tuple)
 {

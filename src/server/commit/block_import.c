@@ -1,34 +1,35 @@
 /*
- * block_import.c: a channel is fed by an administrator, block by block (fabric.import_block).
+ * block_import.c: an administrator imports the blocks of a channel, one at a time
+ * (fabric.import_block).
  *
- * The problem. A node without a way to the orderers, a copy of a Fabric network's channel at an
- * auditor that is not a member of it, and a test with blocks that others made all need the same:
- * the committer, without a source that it asks. Nothing about the blocks may be taken on trust, and
- * the ledger tables have one writer, whose caches (configuration, chaincode definitions, envelope
- * dictionary) hold only because it is the one.
+ * The problem. A node without a connection to the orderers, a copy of a Fabric network's channel at
+ * an auditor that is not a member of it, and a test with blocks made elsewhere all need the
+ * committer without a source of blocks. Nothing about the blocks may be trusted, and the ledger
+ * tables have one writer, whose caches (configuration, chaincode definitions, envelope dictionary)
+ * are valid only because there is no other writer.
  *
- * The rule. The session hands the bytes to the channel's ledger worker and waits
- * (pg/import_queue.c). The worker checks and commits the block as it does with one from an orderer:
- * number, previous hash, data hash, the signatures that the policy BlockValidation wants, then
- * every transaction; one block, one transaction, flushed to disk. So the import is durable when the
- * call returns, even if the caller's transaction rolls back, as with fabric.invoke; and the
- * isolation level of the caller does not matter. A refused block changes nothing and the worker
- * continues; only an error that is not about the block (disk full, damaged tables) ends
- * the process, as with any other block.
+ * The rule. The session passes the bytes to the channel's ledger worker and waits
+ * (pg/import_queue.c). The worker checks and commits the block like one from an orderer: number,
+ * previous hash, data hash, the signatures that the policy BlockValidation requires, then every
+ * transaction; one block, one transaction, flushed to disk. So the import is durable when the call
+ * returns, even if the caller's transaction rolls back, as with fabric.invoke; and the isolation
+ * level of the caller does not matter. A refused block changes nothing and the worker continues.
+ * Only an error that is not about the block (disk full, damaged tables) ends the process, as with
+ * any other block.
  *
- * Which channels. One that was joined with source 'import' requests no blocks and signs nothing, so
- * the node needs no certificate and no membership. On any other channel a block may be imported
- * too: the checks are the same, so the block is the one that an orderer would deliver, and the
+ * Channels. A channel that was joined with source 'import' requests no blocks and signs nothing, so
+ * the node needs no certificate and no membership. Blocks may also be imported into any other
+ * channel: the checks are the same, so the block is the one that an orderer would deliver, and the
  * worker skips the same block when its own source delivers it. The exception is a consenter: its
- * blocks come from the entries of its Raft log, and the ledger must not be ahead of the entries
+ * blocks are made from the entries of its Raft log, and the ledger must not be ahead of the entries
  * that this node has confirmed to the others.
  *
  * Rejected: committing in the session under the lock that rebuild_state takes. It would make a loop
  * over many blocks one transaction, but the session would need all caches of the worker and their
- * invalidation (a definition committed by block N decides about block N + 1 of the same,
- * uncommitted, transaction), and would have to publish heights that a rollback takes back.
+ * invalidation (a definition committed by block N applies to block N + 1 of the same, uncommitted,
+ * transaction), and would have to publish heights that a rollback revokes.
  *
- * What the block says about itself beyond that (codes, commit hash) is compared, see comparison.c.
+ * Other statements of the block about itself (codes, commit hash) are compared, see comparison.c.
  * Blocks do not contain private data; it is missing here as on any node whose organization is not a
  * member of the collection.
  */
@@ -40,7 +41,8 @@
 #include "core/block_audit/block_audit.h"
 
 /*
- * how long the channel's ledger worker may need to start: longer than the launcher's longest delay
+ * maximum time that the channel's ledger worker may take to start: longer than the launcher's
+ * longest delay
  */
 #define WORKER_START_MS 20000
 
@@ -90,7 +92,7 @@ hash_text(FbBytes hash, char hex[2 * CRYPTO_SHA256_BYTES + 1])
 		strcpy(hex, "no hash of 32 bytes");
 }
 
-/* a block with this number is on the ledger: it must be this one */
+/* a block with this number is on the ledger: the imported block must be the same */
 static void
 import_check_same(const Channel *channel, const BlockView *block, CommitComparison *comparison,
 				  CommittedBlock *committed)
@@ -125,7 +127,7 @@ import_check_same(const Channel *channel, const BlockView *block, CommitComparis
 		committed->counts[row.transactions_filter.data[i]]++;
 }
 
-/* block_check_link in commit_block does not name hashes or channels */
+/* the error of block_check_link in commit_block does not name hashes or channels */
 static void
 check_previous(const Channel *channel, const BlockView *block)
 {

@@ -1,4 +1,4 @@
-/* what the files of commit share */
+/* declarations that the files of commit share */
 #ifndef FABRIC_SERVER_COMMIT_INTERNAL_H
 #define FABRIC_SERVER_COMMIT_INTERNAL_H
 
@@ -6,7 +6,7 @@
 
 /* ---- comparison.c ---- */
 
-/* codes: this node's own, one byte for each transaction; commit_hash: empty if it has none */
+/* codes: this node's own, one byte for each transaction; commit_hash: empty if there is none */
 extern void comparison_check(const Channel *channel, const BlockView *block, FbBytes codes,
 							 FbBytes commit_hash, CommitComparison *comparison);
 
@@ -15,16 +15,16 @@ extern void comparison_check(const Channel *channel, const BlockView *block, FbB
 typedef struct PolicyChecker PolicyChecker;
 
 /*
- * for one block; keys: what mvcc_prepare collected, with committed metadata filled in; verify: for
- * endorsements; work is added to
+ * For one block. keys: the keys that mvcc_prepare collected, with committed metadata filled in;
+ * verify: for endorsements; work: counters to add to.
  */
 extern PolicyChecker *policy_checker_create(const Channel *channel, ValidationSource *source,
 											const MvccBlock *keys, PolicyVerify verify,
 											void *verify_context, ValidationWork *work);
 /*
- * All written namespaces of one transaction in their order: VALID, INVALID_CHAINCODE (25) or
- * ENDORSEMENT_POLICY_FAILURE (10) with the reason. Transactions must be passed in block order, and
- * only those that are valid so far (keys whose policy it changes are remembered).
+ * Check all written namespaces of one transaction in their order: VALID, INVALID_CHAINCODE (25) or
+ * ENDORSEMENT_POLICY_FAILURE (10) with the reason. Pass transactions in block order, and only those
+ * that are valid so far: keys whose policy they change are remembered.
  */
 extern TxCode policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view,
 								   FbError *why);

@@ -1,6 +1,6 @@
 /*
- * committer.c: a validated block is written: block, transactions, state, history, private
- * plaintext, all in the caller's transaction
+ * committer.c: write a validated block: block, transactions, state, history and private plaintext,
+ * all in the caller's transaction
  */
 #include "server/commit/commit_internal.h"
 
@@ -23,7 +23,7 @@ transaction_rows(FbAllocator *allocator, uint64 number, const BlockView *block,
 	return rows;
 }
 
-/* a transaction's collection that has just these writes; NULL: none has */
+/* the collection of a transaction with exactly these writes; NULL: there is none */
 static const RwSetCollection *
 find_collection_row(const RwSet *rwset, const RwSetPrivateCollection *kept)
 {
@@ -50,7 +50,7 @@ commit_is_own_collection(FbBytes collection)
 						  fb_bytes_of_text(psprintf("_implicit_org_%s", guc_node_msp_id)));
 }
 
-/* collections of this node's own organization whose plaintext the transaction wrote */
+/* Count the collections of this node's own organization whose plaintext the transaction wrote. */
 static int
 count_own_collections(const RwSet *rwset)
 {
@@ -65,9 +65,9 @@ count_own_collections(const RwSet *rwset)
 }
 
 /*
- * The plaintext of the transaction is missing: note that, so that reconcile.c requests it. Delete
- * the older plaintext under the keys that it wrote, which no longer matches the chain: an approval
- * that was replaced must not count.
+ * The plaintext of the transaction is missing. Note that, so that reconcile.c requests it. Delete
+ * the older plaintext of the keys that the transaction wrote, because it no longer matches the
+ * chain: an approval that was replaced must not be used.
  */
 static void
 note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
@@ -84,11 +84,11 @@ note_missing(const Ledger *ledger, const RwSet *rwset, RwSetVersion version)
 }
 
 /*
- * Plaintext that this node kept for a transaction goes into the private state if it is what the
- * transaction says. Plaintext that cannot be read counts as missing; the validity of the block does
- * not depend on it. What is missing of this organization's own collections is noted, as Fabric does
- * (pvtdatastorage/store.go, Commit): an audit reports plaintext that is neither there nor noted,
- * because it was removed.
+ * Plaintext that this node kept for a transaction is written to the private state if its hashes are
+ * those of the transaction. Plaintext that cannot be read counts as missing; the validity of the
+ * block does not depend on it. Missing plaintext of this organization's own collections is noted,
+ * as Fabric does (pvtdatastorage/store.go, Commit): an audit reports plaintext that is neither
+ * present nor noted, because someone removed it.
  */
 static void
 apply_private(const Ledger *ledger, FbAllocator *allocator, const TxView *view,
@@ -147,7 +147,7 @@ changes_lifecycle(const MvccResult *mvcc)
 	return false;
 }
 
-/* certificates that repeat go into the dictionary, which makes envelopes small */
+/* certificates that repeat are added to the dictionary, which makes stored envelopes small */
 static void
 maintain_dictionary(const Ledger *ledger, const BlockView *block, const ValidatedBlock *validated)
 {
@@ -234,7 +234,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	instr_time begin;
 	instr_time duration;
 
-	/* a repair of the ledger locks commits out; the state is read as it is after it */
+	/* a repair of the ledger locks commits out; read the state after the repair */
 	LockRelationOid(ledger->transaction.table, RowExclusiveLock);
 	PushActiveSnapshot(GetLatestSnapshot());
 	check_follows(channel, block, &previous);
@@ -243,8 +243,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, begin);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
-	/* the hash of the state changes (docs/wire-format.md, "Commit hash"); block 1 starts the chain
-	 */
+	/* hash of the state changes (docs/wire-format.md, "Commit hash"); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates,
 					   validated.mvcc.updates_count, previous.commit_hash, hash);
 	if (comparison != NULL)

@@ -1,6 +1,6 @@
 /*
- * comparison.c: the validation codes and the commit hash that another peer put into a block,
- * against this node's own.
+ * comparison.c: compare the validation codes and the commit hash that another peer put into a block
+ * with this node's own.
  *
  * A block that a peer stored holds the validation codes of its transactions (metadata slot 2) and a
  * hash of its state changes (slot 4). Both are results of that peer: no orderer signs them
@@ -10,7 +10,7 @@
  */
 #include "server/commit/commit_internal.h"
 
-/* transactions named in a message, which holds about this many */
+/* maximum number of transactions that a message names */
 #define NAMED_MAX 6
 
 static const char *
@@ -97,7 +97,7 @@ comparison_check(const Channel *channel, const BlockView *block, FbBytes codes, 
 	FbError *difference = &comparison->difference;
 
 	compare_codes(block, codes, difference);
-	/* other codes give another hash too */
+	/* different codes also cause a different hash */
 	if (difference->message[0] == '\0')
 		compare_commit_hash(block, commit_hash, difference);
 	if (difference->message[0] == '\0')

@@ -1,29 +1,31 @@
 /*
- * endorsement_policy.c: which policies guard a write, as core/common/validation/statebased and the
- * v20 validator do it.
+ * endorsement_policy.c: find and evaluate the policies that guard each write, as
+ * core/common/validation/statebased and the v20 validator do.
  *
- * For each written namespace: every public write, public metadata write, hashed write and hashed
- * metadata write needs the policy of its key if the key has one, else that of its collection, else
- * that of the chaincode; collection and chaincode policies are evaluated once. If no write required
- * a policy, the chaincode's policy is still checked. Namespaces are visited in byte order.
+ * The rule. For each written namespace: every public write, public metadata write, hashed write and
+ * hashed metadata write needs the policy of its key if the key has one, otherwise that of its
+ * collection, otherwise that of the chaincode. Collection and chaincode policies are evaluated
+ * once. If no write required a policy, the chaincode's policy is still checked. Namespaces are
+ * visited in byte order.
  *
- * The work is bounded by the bytes of the block and of the state that it touches, not by products
- * of its parts. Endorsers decide how many keys a transaction has, which policies these have and how
- * often they alternate; the client decides how many endorsements it has. So nothing is done twice
- * for the same bytes:
- *   - a policy is parsed once for a block, found by the hash of its bytes (as are a key's metadata,
- * namespaces and collections);
- *   - a policy is evaluated once for a transaction: the signatures are the same for all its keys
- * and namespaces;
- *   - a signature is verified once for a block, also if it is wrong; the bytes that all endorsers
- * of a transaction signed are hashed once for all;
+ * Bounded work. The work is bounded by the bytes of the block and of the state that it reads, not
+ * by products of its parts. Endorsers decide how many keys a transaction has, which policies these
+ * have and how often they alternate; the client decides how many endorsements it has. So nothing is
+ * done twice for the same bytes:
+ *   - a policy is parsed once per block and found by the hash of its bytes (likewise a key's
+ *     metadata, namespaces and collections);
+ *   - a policy is evaluated once per transaction: the signatures are the same for all its keys and
+ *     namespaces;
+ *   - a signature is verified once per block, even if it is invalid; the bytes that all endorsers
+ *     of a transaction signed are hashed once for all of them;
  *   - an evaluation compares each principal with each valid signer once (core/policy/evaluate.c),
- * and a reason is a line, not a list of signers. Fabric's validator caches none of this; the
- * results are the same. ValidationWork counts what is done.
+ *     and a reason is one line, not a list of signers.
+ * Fabric's validator caches none of this; the results are the same. ValidationWork counts the
+ * steps.
  *
- * Once an earlier transaction of the block has passed for a namespace and changes the metadata of a
- * key there, every later transaction that writes this key fails: which policy it needs is not known
- * before the block is committed.
+ * Changed key policies. Once an earlier transaction of the block has passed for a namespace and
+ * changes the metadata of a key there, every later transaction that writes this key fails: the
+ * policy that it needs is not known before the block is committed.
  */
 #include "server/commit/commit_internal.h"
 
@@ -35,32 +37,33 @@
 
 #include "core/proto/proto.h"
 
-/* the policies of one namespace, kept for the block */
+/* the policies of one namespace, kept until the end of the block */
 typedef struct NamespacePolicies
 {
-	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the name */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: digest of the name */
 	bool defined;
-	FbError *why;							  /* it is not defined */
+	FbError *why;							  /* if it is not defined: the reason */
 	const Policy *chaincode;				  /* NULL: cannot be satisfied */
 	Protos__CollectionConfigPackage *package; /* NULL when there are no collections */
 } NamespacePolicies;
 
 typedef struct CollectionPolicy
 {
-	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the namespace's digest and the name */
+	uint8_t
+		digest[CRYPTO_SHA256_BYTES]; /* hash key: digest of the namespace's digest and the name */
 	bool exists;
-	bool has_policy; /* else the chaincode's applies */
+	bool has_policy; /* false: the chaincode's policy applies */
 	const Policy *policy;
 } CollectionPolicy;
 
 /* a policy by its bytes */
 typedef struct ParsedPolicy
 {
-	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: of the kind and the bytes */
+	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key: digest of the kind and the bytes */
 	const Policy *policy;				 /* NULL: it cannot be read */
 } ParsedPolicy;
 
-/* what the metadata of a key say, by their bytes */
+/* parsed metadata of a key, found by their bytes */
 typedef struct KeyMetadata
 {
 	uint8_t digest[CRYPTO_SHA256_BYTES]; /* hash key */
@@ -72,7 +75,7 @@ typedef struct KeyMetadata
 typedef struct JudgedPolicy
 {
 	const Policy *policy; /* hash key */
-	size_t transaction;	  /* for which it was: its index + 1 */
+	size_t transaction;	  /* index + 1 of the transaction to which the verdict belongs */
 	bool satisfied;
 } JudgedPolicy;
 
@@ -105,7 +108,7 @@ typedef struct Evaluation
 {
 	PolicyChecker *checker;
 	size_t tx_index;
-	const RwSetNamespace *set; /* NULL: the transaction writes nothing there */
+	const RwSetNamespace *set; /* NULL: the transaction writes nothing in the namespace */
 	NamespacePolicies *policies;
 	PolicySignatureSet *signatures;
 	bool policy_asked; /* of the chaincode or of a collection */
@@ -157,8 +160,8 @@ typedef enum PolicyForm
 } PolicyForm;
 
 /*
- * parse a policy, or find it among those that were parsed. NULL: it cannot be read or does not
- * exist, so no set of signatures satisfies it
+ * Parse a policy, or find it among those parsed before. NULL: it cannot be read or does not exist,
+ * so no set of signatures satisfies it.
  */
 static const Policy *
 parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
@@ -182,7 +185,7 @@ parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 										   bytes, &parsed->policy, &error);
 	else
 		status = policy_from_envelope(checker->allocator, bytes, &parsed->policy, &error);
-	/* only failures of this node are errors */
+	/* only failures of this node are raised */
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
 		error_throw(&error);
 	if (status != FB_OK)
@@ -192,8 +195,8 @@ parse_policy(PolicyChecker *checker, PolicyForm form, FbBytes bytes)
 
 /*
  * Plugindispatcher's dispatcher.go, getCDataForCC: a definition without a plugin or a policy makes
- * the transaction invalid, with the code of a chaincode that is not defined. A plugin that a Fabric
- * peer does not have stops its channel; here it is the same as none.
+ * the transaction invalid, with the code for an undefined chaincode. A plugin that a Fabric peer
+ * does not have stops its channel; here it counts as no plugin.
  */
 static bool
 is_judgeable(const ChaincodeDefinition *definition, FbError *why)
@@ -267,9 +270,9 @@ namespace_policies(PolicyChecker *checker, FbBytes name)
 #define IMPLICIT_PREFIX "_implicit_org_"
 
 /*
- * every organisation has its own collection in every chaincode; its Endorsement policy
- * guards it. False if the name is not one of these; one of an organization that is not a member
- * does not exist.
+ * Every organization has its own collection in every chaincode, which its Endorsement policy
+ * guards. Returns false if the name is not such a collection; the collection of an organization
+ * that is not a member does not exist.
  */
 static bool
 implicit_collection_policy(PolicyChecker *checker, FbBytes collection, CollectionPolicy *policy)
@@ -321,7 +324,7 @@ read_collection(PolicyChecker *checker, const NamespacePolicies *policies, FbByt
 			error_check(PROTO_PACK(fixed->endorsement_policy, checker->allocator, &bytes, &error),
 						&error);
 			/*
-			 * an ApplicationPolicy without content is none (statebased/v20.go,
+			 * an ApplicationPolicy without content means no policy (statebased/v20.go,
 			 * CheckCCEPIfNotChecked)
 			 */
 			policy->has_policy = bytes.size > 0;
@@ -352,7 +355,7 @@ collection_policy(PolicyChecker *checker, const NamespacePolicies *policies, FbB
 
 /* ---- evaluation ---- */
 
-/* policies are compared by their place: equal bytes have the same one */
+/* policies are compared by address: equal bytes have the same parsed policy */
 static bool
 require_policy(Evaluation *evaluation, const Policy *policy)
 {
@@ -406,7 +409,7 @@ require_collection_policy(Evaluation *evaluation, FbBytes collection,
 	return require_policy(evaluation, policy->policy);
 }
 
-/* what the committed metadata of a key say */
+/* the parsed committed metadata of a key */
 static const KeyMetadata *
 key_metadata(PolicyChecker *checker, FbBytes bytes)
 {
@@ -429,7 +432,8 @@ key_metadata(PolicyChecker *checker, FbBytes bytes)
 }
 
 /*
- * one written key: its own policy, or that of its collection (NULL: the public state) or chaincode
+ * Check one written key: its own policy, or that of its collection (policy NULL: the public state),
+ * or the chaincode's.
  */
 static bool
 policy_check_key(Evaluation *evaluation, FbBytes collection, const CollectionPolicy *policy,
@@ -499,8 +503,8 @@ check_namespace(Evaluation *evaluation)
 		}
 	}
 	/*
-	 * key policies may have been enough; if nothing was written, the chaincode's policy must hold
-	 * (FAB-9473)
+	 * key policies may have been sufficient; if nothing was written, the chaincode's policy must
+	 * hold (FAB-9473)
 	 */
 	if (!evaluation->policy_asked && (set == NULL || !rwset_namespace_writes(set)))
 		return require_chaincode_policy(evaluation);
@@ -544,7 +548,7 @@ endorsements_of(PolicyChecker *checker, const TxView *view)
 	FbError error;
 	FbStatus status;
 
-	/* each endorser signs the payload and itself */
+	/* each endorser signs the payload followed by its own identity */
 	crypto_sha256_start(payload_hash);
 	crypto_sha256_add(payload_hash, view->proposal_response_payload);
 	for (size_t i = 0; i < view->endorsements_count; i++)
@@ -562,7 +566,7 @@ endorsements_of(PolicyChecker *checker, const TxView *view)
 	return set;
 }
 
-/* does the transaction change metadata of keys of this namespace? */
+/* Does the transaction change metadata of keys of this namespace? */
 static bool
 changes_metadata(const RwSetNamespace *set)
 {
@@ -575,12 +579,13 @@ changes_metadata(const RwSetNamespace *set)
 }
 
 /*
- * All written namespaces, also after one has failed, as far as they change policies of keys:
- * Fabric's plugin judges each namespace by itself, and a later transaction must not write a key
+ * All written namespaces are judged, also after one has failed, if they change policies of keys:
+ * Fabric's plugin judges each namespace separately, and a later transaction must not write a key
  * whose policy changes in a namespace that passed (vpmanagerimpl.go, SetTxValidationResult),
  * whether or not the other namespaces passed. Fabric visits them in random order and stops at the
- * first failure; a later transaction that needs the result of one that was not visited waits for it
- * forever. In every order in which Fabric's peer finishes, it finds this result.
+ * first failure; a later transaction that needs the result of a namespace that was not visited
+ * waits for it forever. In every order in which Fabric's peer finishes, its result is the same as
+ * here.
  */
 TxCode
 policy_checker_check(PolicyChecker *checker, size_t tx_index, const TxView *view, FbError *why)

@@ -2,25 +2,26 @@
  * notify.c: after a block is committed: publish the height in shared memory, wake the waiting
  * sessions, and NOTIFY the sessions that LISTEN.
  *
- * NOTIFY is a service of the whole instance, and any login can exhaust it: a session that executes
- * LISTEN and then stays in a transaction keeps every notification in the queue, and once the queue
- * is full every commit that notifies fails (async.c, asyncQueueAddEntries). A commit that notifies
- * also takes a heavyweight lock on "database 0", which serializes these commits in all databases
- * (async.c, PreCommit_Notify), and holds it while it waits for a synchronous standby. So a block's
- * transaction never notifies. The ledger worker notifies in a separate transaction after the block.
- * That transaction
- *   - takes the lock beforehand, and only if it is free; PreCommit_Notify then finds it held. It
- * never waits for another session;
- *   - is left out while the queue is nearly full;
+ * The problem. NOTIFY is a service of the whole instance, and any login can exhaust it: a session
+ * that executes LISTEN and then stays in a transaction keeps every notification in the queue, and
+ * once the queue is full every commit that notifies fails (async.c, asyncQueueAddEntries). A commit
+ * that notifies also takes a heavyweight lock on "database 0", which serializes these commits in
+ * all databases (async.c, PreCommit_Notify), and holds it while it waits for a synchronous standby.
+ *
+ * The rule. A block's transaction never notifies. The ledger worker notifies in a separate
+ * transaction after the block. That transaction
+ *   - takes the lock beforehand, and only if it is free, so that PreCommit_Notify finds it held and
+ *     never waits for another session;
+ *   - is skipped while the queue is nearly full;
  *   - may fail: the block, the waiting sessions and the next block do not depend on it.
  * A failed notification is repeated after 1 s, 2 s ... 60 s, for the last block at that time. One
- * notification stands for all blocks up to its own, so a listener that reads blocks by number
- * whenever it is woken misses none.
+ * notification stands for all blocks up to its own, so a listener that reads blocks by number after
+ * each notification misses none.
  *
- * Rejected: notifying with the block's commit, which is one transaction less for each block, and
- * makes every block depend on every login; and a separate process, which would need another worker
- * slot and would have the same problems. The transaction writes no WAL but its commit record, and
- * its commit is asynchronous.
+ * Rejected: notifying with the block's commit, which saves a transaction per block but makes every
+ * block depend on every login; and a separate process, which would need another worker slot and
+ * would have the same problems. The transaction writes no WAL but its commit record, and its commit
+ * is asynchronous.
  */
 #include "server/commit/commit.h"
 
@@ -43,7 +44,7 @@ notifier_init(BlockNotifier *notifier, ChannelSlot *slot, uint64 height)
 	notifier->slot = slot;
 	notifier->height = height;
 	/*
-	 * blocks of which an earlier worker could not notify; before the first worker no session can
+	 * blocks of which an earlier worker could not notify; before the first worker, no session can
 	 * have listened
 	 */
 	notifier->notified_height = slot_notified_start(slot, height);
@@ -59,7 +60,7 @@ lock_queue(void)
 	return LockAcquire(&tag, AccessExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* NULL, or why it could not be sent */
+/* NULL, or the reason why it could not be sent */
 static const char *
 send_notification(const BlockNotifier *notifier)
 {
@@ -81,7 +82,7 @@ send_notification(const BlockNotifier *notifier)
 	return problem;
 }
 
-/* the same with the text of an error, which lives in the notifier */
+/* like send_notification, but returns also the text of an error, which is stored in the notifier */
 static const char *
 try_notification(BlockNotifier *notifier)
 {

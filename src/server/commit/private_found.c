@@ -1,12 +1,11 @@
 /*
- * private_found.c: plaintext received from another node of the organization is stored beside its
- * hashes.
+ * private_found.c: store plaintext received from another node of the organization.
  *
- * The transaction was committed without it, and later transactions may have been committed since.
- * So each value is checked by itself: it is stored if the transaction wrote the hash of its key
- * with the hash of its value, and the hashed state still has the version that this transaction
- * wrote. Values that were overwritten or deleted since are ignored. The note that plaintext is
- * missing is removed when all current values of the transaction are there.
+ * The transaction was committed without its plaintext, and later transactions may have been
+ * committed since. So each value is checked separately: it is stored if the transaction wrote the
+ * hash of its key with the hash of its value, and the hashed state still has the version that this
+ * transaction wrote. Values that were overwritten or deleted since are ignored. The note that
+ * plaintext is missing is removed when all current values of the transaction are present.
  */
 #include "server/commit/commit_internal.h"
 
@@ -17,10 +16,10 @@ typedef struct FoundTransaction
 	RwSetVersion version;
 	const RwSet *rwset;
 	size_t wanted_count; /* values that are still current */
-	size_t stored_count; /* of these */
+	size_t stored_count; /* number of these that were stored */
 } FoundTransaction;
 
-/* does the hashed state still have the version that the transaction wrote? */
+/* Does the hashed state still have the version that the transaction wrote? */
 static bool
 still_stands(const FoundTransaction *found, FbBytes namespace_name, FbBytes collection,
 			 const RwSetWrite *write)
@@ -37,7 +36,7 @@ still_stands(const FoundTransaction *found, FbBytes namespace_name, FbBytes coll
 		   (row.metadata.size > 0 || rwset_version_equal(row.version, found->version));
 }
 
-/* the plaintext whose hashes a write has; NULL: it is not among what was given */
+/* the plaintext whose hashes are those of the write; NULL: the received data does not have it */
 static const RwSetWrite *
 find_plaintext(const RwSetPrivate *given, const RwSetWrite *hashed)
 {
@@ -55,7 +54,7 @@ find_plaintext(const RwSetPrivate *given, const RwSetWrite *hashed)
 	return NULL;
 }
 
-/* given: of this collection; NULL when nothing was */
+/* given: received data of this collection; NULL when there is none */
 static void
 store_collection(FoundTransaction *found, FbBytes namespace_name, const RwSetCollection *collection,
 				 const RwSetPrivate *given)
@@ -111,7 +110,7 @@ commit_private_found(const Channel *channel, RwSetVersion version, FbBytes priva
 	TxCode code;
 	FbError error;
 
-	/* bytes of another node: what cannot be read counts as not received */
+	/* bytes from another node: if they cannot be read, they count as not received */
 	if (private_rwset.size > 0 &&
 		rwset_private_collections_parse(found.allocator, private_rwset, &collections,
 										&collections_count, &error) != FB_OK)

@@ -1,10 +1,44 @@
 /*
- * validate.c: the transactions of a block get their validation codes, in Fabric's order of checks.
+ * validate.c: compute the validation codes of a block's transactions.
  *
- * Phases over the whole block, so that each look-up in the tables serves all transactions:
- * structure and creator's signature; transaction ids that are on the ledger already; the action;
- * the endorsement policies, in block order; duplicates inside the block; read conflicts, in block
- * order.
+ * The problem. Every node must give each transaction the code that a peer of Fabric gives it
+ * (core/committer/txvalidator/v20/validator.go, Validate, then the read conflicts in
+ * core/ledger/kvledger/txmgmt/validation): the codes are part of the commit hash, and decide which
+ * writes are applied. Fabric checks each transaction by itself, many at a time; if several checks
+ * fail, the first one in its order decides the code. Here, most checks need data of the ledger, and
+ * a query per transaction would dominate the cost of a block.
+ *
+ * The rule. The checks run in phases over the whole block, so that each query serves all
+ * transactions. A transaction that fails in one phase is skipped by the later ones, which keeps
+ * Fabric's order for each transaction:
+ *
+ *   1. envelope and headers (check_envelope), the creator's signature, the form of the transaction
+ *   (check_transaction); configuration transactions (check_configuration);
+ *   2. transaction ids that are on the ledger already: one query;
+ *   3. the action: proposal, response and read-write set (check_action);
+ *   4. the keys of all remaining transactions are collected (mvcc_prepare), and their versions,
+ *   values and metadata are fetched: one query;
+ *   5. endorsement policies, in block order, because a transaction may change the policy of a key
+ *   that a later one writes (endorsement_policy.c);
+ *   6. transaction ids that occur more than once in the block. This is after the policies, so a
+ *   transaction that failed before does not make a later one a duplicate (validator.go,
+ *   markTXIdDuplicates);
+ *   7. read conflicts, in block order (core/rwset/mvcc.c).
+ *
+ * A failed check is data: a code and a reason. Lack of memory and failures of OpenSSL are errors of
+ * this node and are raised: as a code they would give the transaction another code than on other
+ * nodes.
+ *
+ * All data of the ledger is read through a ValidationSource. The committer reads the tables; an
+ * audit runs the same validation against the chain that it replays (server/audit/replay.c).
+ *
+ * Rejected: all checks of one transaction before the next one, as Fabric does in parallel: it would
+ * need several queries for each transaction. Using the codes of the orderer or of another peer:
+ * no one signs them.
+ *
+ * What holds afterwards. The codes depend only on the block, the ledger before it and the channel's
+ * configuration. No clock is read, and caches (access_verify, BlockVerifier) only avoid repeated
+ * work.
  */
 #include "server/commit/commit_internal.h"
 
@@ -12,14 +46,14 @@
 #include "utils/hsearch.h"
 
 /*
- * The signatures of a block; a wrong one is verified once. Valid ones are cached by this node
- * anyway (access_verify); an audit uses no cache.
+ * Verifies the signatures of a block. An invalid signature is verified only once, because the
+ * client can repeat it. Valid signatures are cached by access_verify; an audit has no cache.
  */
 typedef struct BlockVerifier
 {
 	ValidationSource *source;
 	ValidationWork *work;
-	HTAB *wrong; /* digests; NULL: there is none yet */
+	HTAB *wrong; /* digests of invalid signatures; NULL: there is none yet */
 } BlockVerifier;
 
 static void
@@ -67,7 +101,7 @@ verify_once(void *context, const Identity *identity, const PolicySignature *sign
 	return FB_OK;
 }
 
-/* is the creator valid, and the signature over the payload its own? */
+/* Is the creator's identity valid, and is the signature over the payload its own? */
 static bool
 creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *view, FbError *why)
 {
@@ -89,9 +123,9 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 
 /*
  * A configuration transaction that satisfies the channel's rules stops the ledger here, since this
- * version cannot apply it. Any other one is merely invalid: no honest orderer orders it, and a
- * dishonest one must not be able to stop every node. Fabric relies on its orderers here, and a peer
- * that receives such a transaction ends (txvalidator/v20/validator.go, validateTx).
+ * version cannot apply it. Any other configuration transaction is merely invalid: no honest orderer
+ * orders it, and a dishonest one must not be able to stop every node. Fabric relies on its orderers
+ * here: a peer that receives such a transaction stops (txvalidator/v20/validator.go, validateTx).
  */
 static TxCode
 check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
@@ -132,7 +166,10 @@ check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *alloca
 	return code;
 }
 
-/* the code of a transaction, and of an invalid one why: only these need memory for a text */
+/*
+ * Set the code of a transaction. Only an invalid one gets a copy of the reason, so valid ones need
+ * no memory for it.
+ */
 static void
 set_code(ValidatedTransaction *transaction, TxCode code, const FbError *why)
 {
@@ -278,7 +315,7 @@ typedef struct StateRangeSource
 	RangeSource source; /* must be first */
 	const Ledger *ledger;
 	StateScan *scan;
-	MemoryContext row_context; /* what one row needs, reset for the next one */
+	MemoryContext row_context; /* memory for one row, reset for the next */
 } StateRangeSource;
 
 static FbStatus

@@ -1,4 +1,7 @@
-/* audit_functions.c: proofs: of a single block, and of a channel's whole ledger on this node */
+/*
+ * audit_functions.c: SQL functions that verify a single block, or this node's copy of a channel,
+ * and repair it
+ */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"
@@ -103,7 +106,7 @@ fabric_verify_chain(PG_FUNCTION_ARGS)
 
 /* ---- rebuild_state, repair_chain ---- */
 
-/* rebuild_state(channel): how much there is, and how much of it was wrong */
+/* rebuild_state(channel): counts of blocks and rows, and of those that were corrected */
 Datum
 fabric_rebuild_state(PG_FUNCTION_ARGS)
 {
@@ -132,7 +135,9 @@ put_replaced(void *context, uint64 number, const char *address)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* repair_chain(channel): the blocks that were replaced, and by whom */
+/*
+ * repair_chain(channel): the blocks that were replaced, and the node that each replacement is from
+ */
 Datum
 fabric_repair_chain(PG_FUNCTION_ARGS)
 {
@@ -157,7 +162,7 @@ put_damage(void *context, const char *relation, BlockNumber page, const char *de
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* repair_tables(channel): what could not be read, and is not there any more */
+/* repair_tables(channel): the rows that could not be read and were removed */
 Datum
 fabric_repair_tables(PG_FUNCTION_ARGS)
 {

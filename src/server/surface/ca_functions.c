@@ -1,4 +1,4 @@
-/* ca_functions.c: certificate authorities */
+/* ca_functions.c: SQL functions of certificate authorities */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"
@@ -22,7 +22,7 @@ FABRIC_FUNCTION(fabric_ca_drop);
 /* an X.509 certificate ends before the year 10000 */
 #define VALID_YEARS_MAX 8000
 
-/* now and an interval: seconds since 1970 */
+/* current time plus an interval, in seconds since 1970 */
 static int64
 argument_end(FunctionCallInfo fcinfo, int index, const char *name)
 {
@@ -98,9 +98,9 @@ fabric_ca_register(PG_FUNCTION_ARGS)
 }
 
 /*
- * What an authority gives out is believed by others: a certificate that it does not remember could
- * never be revoked, and a revocation that it forgets is none. So the functions below are durable,
- * whatever the session's synchronous_commit is.
+ * Other nodes rely on the certificates of an authority: a certificate that it has forgotten could
+ * never be revoked, and a revocation that it has forgotten has no effect. So the functions below
+ * are durable, whatever the session's synchronous_commit is.
  */
 
 /*
@@ -142,7 +142,7 @@ fabric_ca_reenroll(PG_FUNCTION_ARGS)
 								argument_end(fcinfo, 4, "valid_for"))));
 }
 
-/* ca_revoke(ca, enrollment_id, serial, reason): how many certificates */
+/* ca_revoke(ca, enrollment_id, serial, reason): the number of revoked certificates */
 Datum
 fabric_ca_revoke(PG_FUNCTION_ARGS)
 {

@@ -1,4 +1,4 @@
-/* chaincode_functions.c: packages and committed definitions */
+/* chaincode_functions.c: SQL functions of packages and committed definitions */
 #include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
@@ -116,7 +116,7 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 		values[0] = CStringGetTextDatum(definition->name);
 		if (definition->version == NULL)
 		{
-			/* it cannot be read: nothing but the name is known */
+			/* it cannot be parsed: only the name is known */
 			memset(nulls + 1, true, sizeof(nulls) - 1);
 			tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 			continue;

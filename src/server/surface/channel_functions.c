@@ -1,4 +1,4 @@
-/* channel_functions.c: channels are created, joined and left */
+/* channel_functions.c: SQL functions that create, join and leave channels */
 #include "server/surface/surface_internal.h"
 
 #include "access/xact.h"
@@ -31,8 +31,8 @@ fabric_join_channel(PG_FUNCTION_ARGS)
 	shmem_require();
 	genesis_block = argument_bytes(fcinfo, 0, "genesis_block");
 	/*
-	 * from now on this node answers for the channel: that it has joined must not be forgotten,
-	 * whatever the session's synchronous_commit is
+	 * From now on this node answers for the channel, so the joining must be durable, whatever the
+	 * session's synchronous_commit is.
 	 */
 	ForceSyncCommit();
 	name = channel_join(genesis_block, argument_is_import(fcinfo, 1, "source"));

@@ -1,4 +1,4 @@
-/* condition_functions.c: what is wrong now at this node (pg/condition.c) */
+/* condition_functions.c: current problems of this node (pg/condition.c) */
 #include "server/surface/surface_internal.h"
 
 FABRIC_FUNCTION(fabric_internal_stat_conditions);

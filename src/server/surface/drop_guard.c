@@ -1,27 +1,29 @@
 /*
- * drop_guard.c: what must not be lost by one careless statement, and what has to go with the
- * extension.
+ * drop_guard.c: prevent the loss of ledgers and keys by one careless statement, and remove key
+ * files with the extension.
  *
- * DROP EXTENSION fabric would remove the only local copy of every ledger, a consenter's votes, and
- * the keys of authorities on which an organization stands. So it is refused while a channel is
- * joined or an authority has issued certificates, unless fabric.allow_drop_extension is on.
+ * The problem. DROP EXTENSION fabric would remove the only local copy of every ledger, a
+ * consenter's votes, and the keys of authorities on which an organization depends. So it is refused
+ * while a channel is joined or an authority has issued certificates, unless
+ * fabric.allow_drop_extension is on.
  *
- * The statement is not what is looked at: the extension is also reached by DROP EXTENSION pgcrypto
- * CASCADE, by DROP SCHEMA ... CASCADE of the schema that pgcrypto is in, and by DROP OWNED. All of
- * them end in the removal of our tables, one by one, and PostgreSQL calls object_access_hook before
- * it removes each. A table can still be read then. Refusing to remove it ends the statement, and
- * the transaction brings back what went before.
+ * The rule. The hook does not check the statement, because the extension is also dropped by DROP
+ * EXTENSION pgcrypto CASCADE, by DROP SCHEMA ... CASCADE of the schema that pgcrypto is in, and by
+ * DROP OWNED. All of them remove the extension's tables one by one, and PostgreSQL calls
+ * object_access_hook before it removes each. The table can still be read then. An error in the hook
+ * ends the statement, and its rollback restores objects that were removed before.
  *
- * The same moment tells which key files lose their rows: they go when the transaction commits.
- * Schemas of chaincode packages need nothing here: they depend on the extension in pg_depend
- * (install.c).
+ * The hook also sees which key files lose their rows: they are removed when the transaction
+ * commits. Schemas of chaincode packages need no code here: they depend on the extension in
+ * pg_depend (install.c).
  *
  * The hook exists only where the library is loaded. Without shared_preload_libraries, an event
- * trigger loads it before a statement that could reach the extension (fabric--1.0.sql).
+ * trigger loads it before a statement that could drop the extension (fabric--1.0.sql).
  *
- * DROP DATABASE is no drop of tables. Without FORCE our workers' sessions are in its way; with
- * FORCE it is refused here, while a channel is joined. Whoever wants to lose the database stops the
- * server's preloading first, or leaves the channels.
+ * DROP DATABASE does not drop tables one by one. Without FORCE, the sessions of the extension's
+ * workers prevent it; with FORCE it is refused here while a channel is joined. To drop the
+ * database, an administrator first leaves the channels, or sets fabric.allow_drop_extension, or
+ * stops preloading the library.
  */
 #include "server/surface/surface.h"
 
@@ -47,14 +49,14 @@ FABRIC_FUNCTION(fabric_load_library);
 
 static object_access_hook_type previous_object_access;
 
-/* ---- reading a table that is about to go ---- */
+/* ---- reading a table that is about to be dropped ---- */
 
 typedef void (*RowVisitor)(char *value, void *argument);
 
 /*
- * The values of a text column, those that are not null, row after row, until visit has seen limit
- * of them (0: all). The caller's statement holds an exclusive lock on the table. Its indexes may be
- * gone already, so this is a plain scan.
+ * Call visit for the non-null values of a text column, up to limit of them (0: all). The caller's
+ * statement holds an exclusive lock on the table. Its indexes may be gone already, so this is a
+ * plain scan.
  */
 static void
 visit_column(Oid table, const char *column, int limit, RowVisitor visit, void *argument)
@@ -95,7 +97,7 @@ remove_key_file(char *value, void *argument)
 	key_file_remove_at_commit(value);
 }
 
-/* ---- what each table protects ---- */
+/* ---- checks of each table ---- */
 
 static void
 refuse_joined(Oid table)
@@ -197,8 +199,8 @@ drop_guard_install(void)
 }
 
 /*
- * event trigger fabric_drop_guard: calling it has loaded the library, and with it the hook. There
- * is nothing else to do
+ * Called by the event trigger fabric_drop_guard. The call itself loads the library, and with it the
+ * hook, so there is nothing else to do.
  */
 Datum
 fabric_load_library(PG_FUNCTION_ARGS)

@@ -1,6 +1,6 @@
 /*
- * gateway_functions.c: a client's transactions: the whole call, and the split one for clients that
- * keep their key
+ * gateway_functions.c: SQL functions for a client's transactions: in one call, and in separate
+ * steps for clients that keep their own keys
  */
 #include "server/surface/surface_internal.h"
 
@@ -27,7 +27,7 @@ FABRIC_FUNCTION(fabric_commit_chaincode);
 FABRIC_FUNCTION(fabric_check_commit_readiness);
 FABRIC_FUNCTION(fabric_endorsement_plan);
 
-/* function name and arguments as the chaincode gets them: the function first */
+/* Set function name and arguments in the form that the chaincode gets: the function first. */
 static void
 set_call(GatewayRequest *request, const char *function, const FbBytes *arguments,
 		 size_t arguments_count)
@@ -41,7 +41,7 @@ set_call(GatewayRequest *request, const char *function, const FbBytes *arguments
 	request->arguments_count = arguments_count + 1;
 }
 
-/* channel, chaincode, function, args: the first four arguments of all of them */
+/* channel, chaincode, function, args: the first four arguments of all these functions */
 static void
 take_call(FunctionCallInfo fcinfo, GatewayRequest *request)
 {
@@ -94,7 +94,7 @@ fabric_query(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(result_payload_text(gateway_query(&request, keystore_signer(NULL))));
 }
 
-/* null: no choice of the call's own */
+/* null: the call chooses no identity */
 static const char *
 argument_identity(FunctionCallInfo fcinfo, int index)
 {
@@ -158,7 +158,7 @@ fabric_evaluate_transaction(PG_FUNCTION_ARGS)
 						   : transient_call(fcinfo, evaluate_transaction);
 }
 
-/* ---- the split call ---- */
+/* ---- separate steps ---- */
 
 static Datum
 digest_datum(const uint8_t digest[32])
@@ -265,7 +265,10 @@ fabric_evaluate(PG_FUNCTION_ARGS)
 
 /* ---- the lifecycle: transactions of the system chaincode _lifecycle ---- */
 
-/* name, version, sequence, policy, collections, init_required start at index first */
+/*
+ * name, version, sequence, policy, collections and init_required, of which policy and the next two
+ * start at policy_index
+ */
 static void
 take_parameters(FunctionCallInfo fcinfo, int policy_index, LifecycleParameters *parameters)
 {
@@ -342,7 +345,7 @@ mismatches_array(List *mismatches)
 
 /*
  * check_commit_readiness(channel, name, version, sequence, policy, collections, init_required): a
- * row per organisation
+ * row per organization
  */
 Datum
 fabric_check_commit_readiness(PG_FUNCTION_ARGS)
@@ -369,7 +372,7 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* ---- who could endorse ---- */
+/* ---- possible endorsers ---- */
 
 static void
 json_add_group(StringInfo json, const GatewayPlan *plan, size_t group)

@@ -1,4 +1,4 @@
-/* identity_functions.c: the identities that this node holds for applications */
+/* identity_functions.c: SQL functions of the identities that this node holds for applications */
 #include "server/surface/surface_internal.h"
 
 #include "miscadmin.h"
@@ -36,7 +36,7 @@ fabric_add_identity(PG_FUNCTION_ARGS)
 	keystore_add(label, argument_text(fcinfo, 1, "msp_id"),
 				 argument_bytes(fcinfo, 2, "certificate"), key,
 				 encrypted ? text_to_cstring(PG_GETARG_TEXT_PP(4)) : NULL);
-	/* whoever stores an own encrypted key may use it */
+	/* a role that stores its own encrypted key may use it */
 	if (!has_privs_of_role(GetUserId(), admin))
 		keystore_grant(label, GetUserId());
 	secret_scope_end(&scope);

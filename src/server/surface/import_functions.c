@@ -1,4 +1,4 @@
-/* import_functions.c: blocks that an administrator brings */
+/* import_functions.c: SQL functions that import blocks */
 #include "server/surface/surface_internal.h"
 
 #include "server/channel/channel.h"

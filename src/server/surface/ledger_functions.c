@@ -1,6 +1,6 @@
 /*
- * ledger_functions.c: blocks, transactions, state and history of a channel as Fabric's bytes and as
- * rows
+ * ledger_functions.c: SQL functions that return blocks, transactions, state and history of a
+ * channel as Fabric's bytes and as rows
  */
 #include "server/surface/surface_internal.h"
 
@@ -164,7 +164,10 @@ fabric_state_digest(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(memory_bytea(fb_bytes(digest, sizeof(digest))));
 }
 
-/* get_history(channel, chaincode, key): the writes of a key, newest first, as GetHistoryForKey */
+/*
+ * get_history(channel, chaincode, key): the writes of a key, newest first, like Fabric's
+ * GetHistoryForKey
+ */
 Datum
 fabric_get_history(PG_FUNCTION_ARGS)
 {
@@ -231,8 +234,8 @@ put_state(ReturnSetInfo *result, const HistoryRow *row)
 }
 
 /*
- * state_at(channel, block_number): the public keys and values as they were after that block, from
- * the history
+ * state_at(channel, block_number): the public keys and values after that block, computed from the
+ * history
  */
 Datum
 fabric_state_at(PG_FUNCTION_ARGS)
@@ -244,14 +247,14 @@ fabric_state_at(PG_FUNCTION_ARGS)
 	MemoryContext caller;
 	HistoryScan *scan;
 	HistoryRow rows[2];
-	bool have = false; /* rows[last] is the newest write so far of its key */
+	bool have = false; /* rows[last] is the newest write of its key so far */
 	int last = 0;
 
 	if (number >= block_store_height(ledger, NULL))
 		block_not_found(ledger, psprintf(UINT64_FORMAT, number));
 	InitMaterializedSRF(fcinfo, 0);
 	scan = history_scan(ledger, NULL);
-	/* two rows live at a time, each in a context of its own */
+	/* two rows are in use at a time, each in its own context */
 	contexts[0] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block",
 										ALLOCSET_DEFAULT_SIZES);
 	contexts[1] = AllocSetContextCreate(CurrentMemoryContext, "fabric state at a block",

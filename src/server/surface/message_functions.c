@@ -1,4 +1,7 @@
-/* message_functions.c: Fabric's messages, hashes and identities without any network */
+/*
+ * message_functions.c: SQL functions for Fabric's messages, hashes and identities that need no
+ * network
+ */
 #include "server/surface/surface_internal.h"
 
 #include "utils/json.h"
@@ -149,8 +152,8 @@ add_attributes(StringInfo json, const CryptoCertificate *certificate, FbAllocato
 }
 
 /*
- * the identifier of MSPs: SHA-256 over the certificate with low S. The issuer is not at hand: the
- * CAs of a channel nearly always use P-256
+ * The identifier that MSPs use: SHA-256 over the certificate with a low-S signature. The issuer is
+ * not available here; P-256 is assumed, which nearly all CAs of channels use.
  */
 static void
 add_identity_id(StringInfo json, const CryptoCertificate *certificate, FbAllocator *allocator)
@@ -161,7 +164,7 @@ add_identity_id(StringInfo json, const CryptoCertificate *certificate, FbAllocat
 	FbStatus status =
 		crypto_certificate_low_s_der(certificate, CRYPTO_P256, allocator, &der, &error);
 
-	if (status == FB_INVALID_CERTIFICATE) /* not signed with ECDSA: as it is */
+	if (status == FB_INVALID_CERTIFICATE) /* not signed with ECDSA: take the certificate as it is */
 		der = crypto_certificate_der(certificate);
 	else
 		error_check(status, &error);
@@ -170,8 +173,8 @@ add_identity_id(StringInfo json, const CryptoCertificate *certificate, FbAllocat
 }
 
 /*
- * identity_info(creator): what a SerializedIdentity says about its holder. Nothing is verified:
- * that takes the organisation's MSP
+ * identity_info(creator): the contents of a SerializedIdentity. Nothing is verified, because that
+ * needs the organization's MSP.
  */
 Datum
 fabric_identity_info(PG_FUNCTION_ARGS)
@@ -216,7 +219,7 @@ fabric_identity_info(PG_FUNCTION_ARGS)
 	return result_jsonb(json.data);
 }
 
-/* identity_bytes(msp_id, certificate): SerializedIdentity, what the split call takes as creator */
+/* identity_bytes(msp_id, certificate): the SerializedIdentity that new_proposal takes as creator */
 Datum
 fabric_identity_bytes(PG_FUNCTION_ARGS)
 {

@@ -1,4 +1,4 @@
-/* node_functions.c: what other nodes call on a peer: endorse and deliver */
+/* node_functions.c: functions that other nodes call on a peer: endorse, deliver and private data */
 #include "server/surface/surface_internal.h"
 
 #include "utils/builtins.h"
@@ -50,7 +50,7 @@ fabric_internal_deliver(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 1, "bytes_max");
 	argument_require(fcinfo, 2, "wait_ms");
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	/* whatever the other node wishes: the memory and the time are ours */
+	/* the other node can only lower these limits: memory and time are this node's */
 	blocks = deliver_serve(seek, Min(PG_GETARG_INT32(1), guc_deliver_batch_size * INT64CONST(1024)),
 						   Min(PG_GETARG_INT32(2), guc_deliver_wait));
 	foreach(cell, blocks)

@@ -1,4 +1,7 @@
-/* order_functions.c: what other nodes call on an orderer, and what operators see and do */
+/*
+ * order_functions.c: functions that other nodes call on an orderer, and functions for operators of
+ * an orderer
+ */
 #include "server/surface/surface_internal.h"
 
 #include "funcapi.h"
@@ -19,7 +22,7 @@ FABRIC_FUNCTION(fabric_acknowledge_evidence);
 FABRIC_FUNCTION(fabric_internal_stat_orderer);
 FABRIC_FUNCTION(fabric_internal_stat_orderer_followers);
 
-/* a consenter's number; negative ones cannot be any */
+/* the number of a consenter; no consenter has a negative number */
 static uint64
 consenter_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
@@ -229,7 +232,7 @@ fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 			values[0] = CStringGetTextDatum(channel);
 			values[1] = Int64GetDatum((int64) follower->raft_id);
 			values[2] = BoolGetDatum(running && follower->connected);
-			/* only a leader knows the rest */
+			/* only a leader knows the other columns */
 			nulls[3] = nulls[4] = nulls[5] = nulls[6] = !leads;
 			if (leads)
 				values[3] = CStringGetTextDatum(

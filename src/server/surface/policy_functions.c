@@ -1,4 +1,7 @@
-/* policy_functions.c: signature policies without any network: what-if, tests, auditors */
+/*
+ * policy_functions.c: SQL functions for signature policies that need no network, for trials, tests
+ * and audits
+ */
 #include "server/surface/surface_internal.h"
 
 #include "core/policy/policy.h"

@@ -1,4 +1,4 @@
-/* result_json.c: JSON results, and stored bytes as people can read them */
+/* result_json.c: JSON results, and readable forms of stored bytes */
 #include "server/surface/surface_internal.h"
 
 #include "mb/pg_wchar.h"
@@ -10,19 +10,19 @@
 #include "server/pg/compat.h"
 
 /*
- * deeper values are not shown as JSON: the server's parser recurses, and a value must not be able
- * to break a view
+ * values with deeper nesting are not shown as JSON: the server's parser recurses, and a value must
+ * not make a view fail
  */
 #define VALUE_JSON_DEPTH_MAX 500
 /*
- * digits and exponent of a number in a value; numeric takes more, but raises an error at its own
- * limits
+ * Limits of digits and exponent of a number in a value. numeric accepts more, but raises an error
+ * at its own limits.
  */
 #define VALUE_NUMBER_BYTES_MAX 1000
 #define VALUE_EXPONENT_MAX 1000
 /*
- * jsonb has 28 bits for the size of an array, and makes up to six bytes of one: a list of small
- * numbers
+ * jsonb has 28 bits for the size of an array, and needs up to six bytes for one byte of text: in a
+ * list of small numbers
  */
 #define VALUE_JSON_BYTES_MAX (32 * 1024 * 1024)
 
@@ -117,7 +117,7 @@ is_too_deep(FbBytes bytes)
 	return false;
 }
 
-/* the parser's callback for every scalar: is it a number that numeric refuses? */
+/* the parser's callback for every scalar: is it a number that numeric would refuse? */
 static CompatJsonResult
 look_at_scalar(void *state, char *token, JsonTokenType type)
 {
@@ -134,7 +134,7 @@ look_at_scalar(void *state, char *token, JsonTokenType type)
 	COMPAT_JSON_RETURN();
 }
 
-/* whether jsonb_in takes these bytes without an error */
+/* Would jsonb_in accept these bytes without an error? */
 static bool
 is_json(FbBytes bytes)
 {
@@ -151,7 +151,7 @@ is_json(FbBytes bytes)
 	return pg_parse_json(lexer, &actions) == JSON_SUCCESS && !refused;
 }
 
-/* bytes_to_json(bytes): null when they are no JSON */
+/* bytes_to_json(bytes): null when the bytes are not JSON */
 Datum
 fabric_bytes_to_json(PG_FUNCTION_ARGS)
 {
@@ -162,7 +162,7 @@ fabric_bytes_to_json(PG_FUNCTION_ARGS)
 	return result_jsonb(memory_cstring(bytes));
 }
 
-/* bytes_to_text(bytes): null when they are no text */
+/* bytes_to_text(bytes): null when the bytes are not text */
 Datum
 fabric_bytes_to_text(PG_FUNCTION_ARGS)
 {

@@ -42,7 +42,7 @@ FABRIC_FUNCTION(fabric_shim_state_policy);
 
 /* ---- arguments and results ---- */
 
-/* a required argument; outside of a simulation that is the error to tell */
+/* Require a non-null argument. Outside a simulation, raise the error about that instead. */
 static void
 require_argument(FunctionCallInfo fcinfo, int index, const char *name)
 {
@@ -50,7 +50,7 @@ require_argument(FunctionCallInfo fcinfo, int index, const char *name)
 	argument_require(fcinfo, index, name);
 }
 
-/* bytes that must be text here; what names them in the error */
+/* Bytes that must be text here. what: their name in the error. */
 static text *
 checked_text(FbBytes bytes, const char *what)
 {
@@ -183,8 +183,10 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
 }
 
-/* ---- state. Keys are text or bytea: the same C functions serve both, because both are bytes here
- * ---- */
+/*
+ * ---- state. Keys are text or bytea: the same C functions serve both, because the C type of both
+ * is bytes ----
+ */
 
 Datum
 fabric_shim_get_state(PG_FUNCTION_ARGS)
@@ -260,7 +262,7 @@ fabric_shim_del_state(PG_FUNCTION_ARGS)
 
 /* ---- ranges ---- */
 
-/* the next row of a cursor as (key, value); keys as text or as bytea */
+/* the next row of a cursor as (key, value); the key as text or as bytea */
 static Datum
 next_row(FunctionCallInfo fcinfo, bool text_keys)
 {
@@ -330,7 +332,7 @@ fabric_shim_get_state_by_partial_composite_key(PG_FUNCTION_ARGS)
 	return next_row(fcinfo, false);
 }
 
-/* a page: each row carries the bookmark of the page, empty on the last one */
+/* a page: each row has the bookmark of the next page, empty on the last page */
 static Datum
 put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 {

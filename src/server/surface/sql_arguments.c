@@ -1,4 +1,4 @@
-/* sql_arguments.c: taking SQL arguments apart, putting result rows together */
+/* sql_arguments.c: read SQL arguments, build result rows */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"
@@ -135,7 +135,7 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 			entries[(*count)++].value = fb_bytes(value.val.string.val, value.val.string.len);
 		else if (token == WJB_VALUE)
 		{
-			/* numbers, objects and the like are passed on as their JSON text */
+			/* numbers, objects and other values are passed on as their JSON text */
 			char *json = JsonbToCString(NULL,
 										value.type == jbvBinary ? value.val.binary.data
 																: &JsonbValueToJsonb(&value)->root,

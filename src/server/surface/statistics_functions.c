@@ -1,4 +1,7 @@
-/* statistics_functions.c: what this node's processes publish in shared memory */
+/*
+ * statistics_functions.c: SQL functions for the counters that this node's processes publish in
+ * shared memory
+ */
 #include "server/surface/surface_internal.h"
 
 FABRIC_FUNCTION(fabric_internal_stat_channel);
@@ -17,7 +20,7 @@ put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* records, bytes and refused ones of a queue */
+/* columns of a queue: records, bytes and refused records */
 static int
 put_inbox(Datum *values, int column, const InboxCounts *counts)
 {

@@ -1,4 +1,4 @@
-/* what the files of surface share: taking SQL arguments apart, putting rows together */
+/* declarations that the files of surface share: reading SQL arguments, building rows */
 #ifndef FABRIC_SERVER_SURFACE_INTERNAL_H
 #define FABRIC_SERVER_SURFACE_INTERNAL_H
 
@@ -10,11 +10,11 @@
 
 #include "core/txn/txn.h"
 
-/* FB_INVALID_ARGUMENT when the argument is null; name as in the function's declaration */
+/* FB_INVALID_ARGUMENT when the argument is null. name: as in the function's declaration. */
 extern void argument_require(FunctionCallInfo fcinfo, int index, const char *name);
 /*
- * raise the error that an argument's content led to, with the argument's name: for functions that
- * take several of a kind
+ * Raise the error about an argument's content, with the argument's name: for functions with several
+ * arguments of one kind.
  */
 #define argument_check(status, error, name)                                                     \
 	do                                                                                          \
@@ -34,10 +34,11 @@ extern void argument_require(FunctionCallInfo fcinfo, int index, const char *nam
 extern char *argument_text(FunctionCallInfo fcinfo, int index, const char *name);
 extern FbBytes argument_bytes(FunctionCallInfo fcinfo, int index, const char *name);
 /*
- * where a channel's blocks come from: 'import' or 'orderers'; FB_INVALID_ARGUMENT for other texts
+ * source of a channel's blocks: 'import' (true) or 'orderers' (false); FB_INVALID_ARGUMENT for
+ * other texts
  */
 extern bool argument_is_import(FunctionCallInfo fcinfo, int index, const char *name);
-/* an SQL duration setting in ms, null: the default */
+/* an interval argument in ms; null: the default */
 extern int argument_milliseconds(FunctionCallInfo fcinfo, int index, const char *name,
 								 int default_ms);
 /* text[] or bytea[] without nulls, as bytes; null array: none */
@@ -52,15 +53,15 @@ extern TransientEntry *argument_transient(FunctionCallInfo fcinfo, int index, co
 /* ---- transient.c ---- */
 
 /*
- * Run the body of an SQL function that has transient data among its arguments: the statement does
- * not get into the log when it fails, nor does the error's text, which only the client gets.
+ * Run the body of an SQL function that has transient data among its arguments. When it fails,
+ * neither the statement nor the text of the error is logged; only the client gets the text.
  */
 extern Datum transient_call(FunctionCallInfo fcinfo, PGFunction body);
 /*
  * Run the body of an SQL function whose arguments begin with a protos.Proposal and its signature,
  * or with a protos.SignedProposal, which is parsed here and nowhere else. When it has transient
- * data, or cannot be read, the call is kept out of the log as by transient_call. Raises what
- * proposal_parse_parts and proposal_parse_signed refuse.
+ * data, or cannot be read, the call is kept out of the log as by transient_call. Raises the errors
+ * of proposal_parse_parts and proposal_parse_signed.
  */
 typedef Datum (*ProposalFunction)(FunctionCallInfo fcinfo, const ProposalView *proposal);
 extern Datum transient_proposal_call(FunctionCallInfo fcinfo, ProposalFunction body);
@@ -75,18 +76,18 @@ extern Datum result_payload_text(FbBytes payload);
 
 /* ---- result_json.c ---- */
 
-/* jsonb of JSON text that this room put together */
+/* jsonb of JSON text that functions of this directory built */
 extern Datum result_jsonb(const char *json);
 /*
- * a member of the object that is being written: a comma if needed, the name, and (all but the
- * first) its value
+ * Add a member to the object being written: a comma if needed, the name, and (all but the first
+ * function) its value.
  */
 extern void json_add_name(StringInfo json, const char *name);
 extern void json_add_text(StringInfo json, const char *name, const char *value); /* NULL: null */
 extern void json_add_hex(StringInfo json, const char *name, FbBytes value);
 extern void json_add_time(StringInfo json, const char *name, int64 seconds); /* since 1970 UTC */
 
-/* as in fabric.control */
+/* the same as in fabric.control */
 #define FABRIC_VERSION "1.0"
 
 #endif

@@ -1,9 +1,9 @@
-/* transient.c: calls whose arguments must not get into the server's log */
+/* transient.c: calls whose arguments must not be logged */
 #include "server/surface/surface_internal.h"
 
 #include "server/ca/ca.h"
 
-/* run body(fcinfo, argument) so that nothing of it gets into the log */
+/* Run body(fcinfo, argument) without logging anything of the call. */
 static Datum
 run_unlogged(FunctionCallInfo fcinfo, Datum (*body)(FunctionCallInfo, void *), void *argument)
 {
@@ -46,7 +46,7 @@ transient_call(FunctionCallInfo fcinfo, PGFunction body)
 typedef struct ProposalCall
 {
 	ProposalView proposal;
-	FbStatus status; /* of parsing it */
+	FbStatus status; /* result of parsing the proposal */
 	FbError error;
 	ProposalFunction body;
 } ProposalCall;
@@ -68,7 +68,7 @@ run_proposal_call(FunctionCallInfo fcinfo, ProposalCall *call)
 	return run_unlogged(fcinfo, run_proposal_function, call);
 }
 
-/* what cannot be read may have transient data too */
+/* a proposal that cannot be read may have transient data too */
 static Datum
 require_signature(FunctionCallInfo fcinfo, void *argument)
 {

@@ -1,4 +1,6 @@
-/* view_functions.c: what the views are made of: columns that are decoded when they are asked for */
+/*
+ * view_functions.c: functions for the views: columns that are decoded only when a query uses them
+ */
 #include "server/surface/surface_internal.h"
 
 #include "catalog/pg_type.h"
@@ -22,7 +24,7 @@ FABRIC_FUNCTION(fabric_internal_envelope_event);
 FABRIC_FUNCTION(fabric_internal_organisations);
 FABRIC_FUNCTION(fabric_internal_nodes);
 
-/* tx_id_text(tx_id): as it is stored, to text */
+/* tx_id_text(tx_id): the stored form as text */
 Datum
 fabric_internal_tx_id_text(PG_FUNCTION_ARGS)
 {
@@ -75,7 +77,7 @@ fabric_internal_block_signers(PG_FUNCTION_ARGS)
 	return text_array(signers);
 }
 
-/* key_policy(metadata): the endorsement policy of a key of its own, null when it has none */
+/* key_policy(metadata): the key's own endorsement policy, null when it has none */
 Datum
 fabric_internal_key_policy(PG_FUNCTION_ARGS)
 {
@@ -91,8 +93,7 @@ fabric_internal_key_policy(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
 
-/* ---- envelopes, as stored in the column of channel's partition; what cannot be read is null ----
- */
+/* ---- envelopes, as stored in the channel's partition; parts that cannot be read are null ---- */
 
 static FbBytes
 argument_envelope(FunctionCallInfo fcinfo)
@@ -107,7 +108,7 @@ fabric_internal_envelope_bytes(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(memory_bytea(argument_envelope(fcinfo)));
 }
 
-/* the parts of a transaction; false when this is none that can be read */
+/* Parse a transaction; false when the envelope does not hold one that can be read. */
 static bool
 read_transaction(FunctionCallInfo fcinfo, TxView *view)
 {
@@ -135,7 +136,7 @@ fabric_internal_envelope_creator(PG_FUNCTION_ARGS)
 
 /*
  * envelope_arguments(channel, envelope): the chaincode's arguments, the function's name first;
- * bytes that are no text as \x...
+ * bytes that are not text as \x...
  */
 Datum
 fabric_internal_envelope_arguments(PG_FUNCTION_ARGS)
@@ -205,7 +206,7 @@ anchor_list(const ConfigOrganization *organization)
 	return list;
 }
 
-/* organisations(channel): one row for each MSP */
+/* organizations(channel): one row for each MSP */
 Datum
 fabric_internal_organisations(PG_FUNCTION_ARGS)
 {
@@ -238,7 +239,7 @@ fabric_internal_organisations(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* the organisation whose TLS CA issued a consenter's certificate; NULL if none did */
+/* the organization whose TLS CA issued a consenter's certificate; NULL if none did */
 static const char *
 consenter_msp_id(const ConfigBundle *bundle, const ConfigConsenter *consenter)
 {
@@ -265,8 +266,8 @@ consenter_msp_id(const ConfigBundle *bundle, const ConfigConsenter *consenter)
 #define NODES_COLUMNS 9
 
 /*
- * what this server's processes have learned about the node: state, answered_at, last_error,
- * failed_at
+ * columns with the observations of this server's processes about the node: state, answered_at,
+ * last_error, failed_at
  */
 static void
 set_contact(const char *address, Datum *values, bool *nulls)
@@ -302,7 +303,7 @@ put_node(ReturnSetInfo *result, const char *address, const char *role, const cha
 	values[3] = Int64GetDatum((int64) consenter_id);
 	values[4] = BoolGetDatum(own);
 	set_contact(address, &values[5], &nulls[5]);
-	/* of this node itself there is nothing to tell */
+	/* there are no observations of this node itself */
 	for (int i = 5; own && i < NODES_COLUMNS; i++)
 		nulls[i] = true;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
@@ -337,7 +338,7 @@ put_peers(ReturnSetInfo *result, const Channel *channel)
 	}
 }
 
-/* the consenters, and addresses of orderers that are no consenter's */
+/* the consenters, and addresses of orderers that belong to no consenter */
 static void
 put_orderers(ReturnSetInfo *result, const Channel *channel)
 {
