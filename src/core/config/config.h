@@ -69,8 +69,8 @@ typedef struct ConfigOrganization
 	const char *const *endpoints;
 	size_t anchors_count; /* application organizations: its anchor peers */
 	const ConfigAddress *anchors;
-	const Policy
-		*endorsement; /* application organizations: guards its implicit collections; never NULL */
+	/* application organizations: guards its implicit collections; never NULL */
+	const Policy *endorsement;
 } ConfigOrganization;
 
 /*
@@ -104,12 +104,12 @@ typedef struct ConfigBundle
 {
 	const char *channel_id;
 	uint64_t sequence;
-	FbBytes
-		config_envelope; /* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
+	/* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
+	FbBytes config_envelope;
 	const struct Common__Config *config; /* decoded, for values that the bundle does not have */
 
-	MspManager
-		*msps; /* application and orderer organizations' MSPs; owned, see config_bundle_destroy */
+	/* application and orderer organizations' MSPs; owned, see config_bundle_destroy */
+	MspManager *msps;
 	const PolicyManager *policies;
 
 	/* Orderer */

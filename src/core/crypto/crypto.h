@@ -398,8 +398,8 @@ typedef struct CryptoTemplate
 	int path_length; /* for a CA: how many CAs may follow below it; -1: no limit */
 	bool is_tls; /* adds extended key usages server and client authentication, and key encipherment
 				  */
-	const FbBytes
-		*dns_names; /* subject alternative names; an IP address in text form becomes an IP entry */
+	/* subject alternative names; an IP address in text form becomes an IP entry */
+	const FbBytes *dns_names;
 	size_t dns_names_count;
 	FbBytes attributes_json; /* content of CRYPTO_OID_ATTRIBUTES; empty: no such extension */
 } CryptoTemplate;

@@ -75,8 +75,8 @@ extern FbStatus msp_check_tls_certificate(const Msp *msp, const CryptoCertificat
 typedef struct MspParts
 {
 	const char *msp_id; /* 1 to FB_MSP_ID_BYTES_MAX bytes */
-	const FbBytes *
-		root_certificates; /* at least one; NodeOUs are bound to the first one, as cryptogen does */
+	/* at least one; NodeOUs are bound to the first one, as cryptogen does */
+	const FbBytes *root_certificates;
 	size_t root_certificates_count;
 	const FbBytes *intermediate_certificates;
 	size_t intermediate_certificates_count;

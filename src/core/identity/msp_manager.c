@@ -10,9 +10,9 @@ typedef struct CacheEntry
 {
 	Identity *identity; /* NULL: refused, for this reason */
 	FbError *refusal;
-	uint8_t
-		key[CRYPTO_SHA256_BYTES]; /* SHA-256 of the serialized bytes: equal keys are equal bytes */
-	struct CacheEntry *chain;	  /* next in the bucket */
+	/* SHA-256 of the serialized bytes: equal keys are equal bytes */
+	uint8_t key[CRYPTO_SHA256_BYTES];
+	struct CacheEntry *chain; /* next in the bucket */
 	struct CacheEntry *older;
 	struct CacheEntry *newer;
 } CacheEntry;

@@ -46,8 +46,8 @@ struct PolicySignatureSet
 	PolicyVerify verify;
 	void *verify_context;
 	SignerSlot *slots;
-	FbStatus
-		failure; /* lack of memory or an OpenSSL failure: the evaluation's result is meaningless */
+	/* lack of memory or an OpenSSL failure: the evaluation's result is meaningless */
+	FbStatus failure;
 	FbError error;
 };
 

@@ -115,8 +115,8 @@ typedef struct RaftMessage
 	RaftMessageType type;
 	uint64_t from;
 	uint64_t to;
-	uint64_t
-		term; /* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
+	/* the sender's; in PRE_VOTE and in its granted answer: the term campaigned for */
+	uint64_t term;
 	uint64_t index;
 	uint64_t log_term;
 	uint64_t commit_index;
@@ -545,12 +545,12 @@ typedef struct RaftUpdate
 	RaftRole role;
 	uint64_t term;
 	uint64_t leader; /* 0: unknown */
-	uint64_t
-		commit_index; /* may be above apply_index while this node's own write is not finished */
+	/* may be above apply_index while this node's own write is not finished */
+	uint64_t commit_index;
 	uint64_t last_index;
 	bool role_changed; /* role, term or leader differ from the update before */
-	bool
-		leader_ready; /* leader, and an entry of its own term is applied: its state is up to date */
+	/* leader, and an entry of its own term is applied: its state is up to date */
+	bool leader_ready;
 	bool configuration_changed; /* the configuration in force differs from the update before; see
 								   raft_status */
 	RaftParticipation participation;

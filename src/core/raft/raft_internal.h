@@ -79,8 +79,8 @@ typedef struct RaftProgress
 	uint32_t in_flight_count;
 	uint64_t in_flight[RAFT_IN_FLIGHT_MAX];
 	uint64_t recovery_nonce; /* not 0: it has no vote, and is not counted (recovery.c) */
-	uint64_t
-		recovery_index; /* the first entry appended after it said so: where its recovery ends */
+	/* the first entry appended after it said so: where its recovery ends */
+	uint64_t recovery_index;
 } RaftProgress;
 
 extern void progress_init(RaftProgress *progress, uint64_t id, uint64_t next_index,
@@ -157,8 +157,8 @@ struct Raft
 	uint64_t term;
 	uint64_t vote;
 	RaftTrail trail;
-	RaftLogConfiguration
-		configurations[2]; /* [0] in force; [1] the one before, to go back to if [0] is truncated */
+	/* [0] in force; [1] the one before, to go back to if [0] is truncated */
+	RaftLogConfiguration configurations[2];
 	uint32_t configurations_count;
 
 	/* volatile */

@@ -197,8 +197,8 @@ typedef struct RwSetPrivateCollection
 {
 	FbBytes namespace_name;
 	FbBytes collection;
-	FbBytes
-		bytes; /* KVRWSet, see rwset_private_parse; SHA-256 of it = RwSetCollection.private_hash */
+	/* KVRWSet, see rwset_private_parse; SHA-256 of it = RwSetCollection.private_hash */
+	FbBytes bytes;
 } RwSetPrivateCollection;
 
 extern FbStatus rwset_private_collections_parse(FbAllocator *allocator, FbBytes bytes,

@@ -54,8 +54,8 @@ typedef struct MerkleTree
 {
 	FbAllocator *allocator;
 	uint32_t max_degree;
-	RwSetRead
-		*pending; /* results that are not hashed yet; the bytes of their keys are in pending_keys */
+	/* results that are not hashed yet; the bytes of their keys are in pending_keys */
+	RwSetRead *pending;
 	uint32_t pending_count;
 	uint32_t pending_capacity;
 	FbBuffer pending_keys;

@@ -240,8 +240,8 @@ typedef struct InterestCall
 	bool no_private_reads; /* of the collection */
 	bool policy_needed;	   /* some keys have no policy of their own: the collection's or chaincode's
 							  policy applies too */
-	const FbBytes
-		*key_policies; /* SignaturePolicyEnvelope of each key that has one, without repetitions */
+	/* SignaturePolicyEnvelope of each key that has one, without repetitions */
+	const FbBytes *key_policies;
 	size_t key_policies_count;
 } InterestCall;
 
@@ -287,8 +287,8 @@ typedef struct ResponseDifference
 	FbBytes name;
 	bool expected_present; /* in response 0 */
 	bool actual_present;   /* in this response */
-	FbBytes
-		expected; /* value, hash or text; a version is given as the text "block B, transaction T" */
+	/* value, hash or text; a version is given as the text "block B, transaction T" */
+	FbBytes expected;
 	FbBytes actual;
 } ResponseDifference;
 

@@ -113,8 +113,8 @@ typedef struct ChainWalk
 	const Ledger *ledger;
 	Snapshot snapshot; /* one for all; the active one */
 	uint64 from; /* problems of earlier blocks are not reported, nor their signatures checked */
-	uint64
-		to; /* the last block to look at; state and history are compared if the chain ends here */
+	/* the last block to look at; state and history are compared if the chain ends here */
+	uint64 to;
 	ChainReport report;
 	void *report_context;
 	void (*visit)(void *context, const ChainBlock *block); /* may be NULL */

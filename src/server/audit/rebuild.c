@@ -20,8 +20,8 @@ typedef struct Rebuild
 	const Ledger *ledger;
 	ChainRebuild *result;
 	char *first_problem; /* of the block that is being looked at */
-	Tuplestorestate
-		*history; /* every write in the order of the chain, on disk when there are many */
+	/* every write in the order of the chain, on disk when there are many */
+	Tuplestorestate *history;
 	TupleDesc history_row;
 	MemoryContext context;
 } Rebuild;

@@ -35,9 +35,9 @@
 typedef struct Token
 {
 	int code; /* of the core scanner; 0 at the end */
-	const char
-		*text; /* identifier or keyword (lower case), or the content of a string; otherwise "" */
-	int line;  /* in the package's source */
+	/* identifier or keyword (lower case), or the content of a string; otherwise "" */
+	const char *text;
+	int line; /* in the package's source */
 } Token;
 
 typedef struct Body

@@ -140,8 +140,8 @@ typedef struct BlockNotifier
 	ChannelSlot *slot;
 	uint64 height;			   /* count of blocks committed here */
 	size_t transactions_count; /* of the last one */
-	uint64
-		notified_height; /* lower blocks have a notification, of their own or with a later block */
+	/* lower blocks have a notification, of their own or with a later block */
+	uint64 notified_height;
 	uint32 failures_in_a_row;
 	uint64 retry_at_ms; /* time of the next attempt, as clock_ms returns it; set after a failure */
 	char error_text[256];

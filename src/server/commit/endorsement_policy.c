@@ -49,8 +49,8 @@ typedef struct NamespacePolicies
 
 typedef struct CollectionPolicy
 {
-	uint8_t
-		digest[CRYPTO_SHA256_BYTES]; /* hash key: digest of the namespace's digest and the name */
+	/* hash key: digest of the namespace's digest and the name */
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	bool exists;
 	bool has_policy; /* false: the chaincode's policy applies */
 	const Policy *policy;

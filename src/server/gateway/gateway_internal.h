@@ -6,8 +6,6 @@
 #include "server/gateway/gateway.h"
 #include "server/wire/wire.h"
 
-#include "server/wire/wire.h"
-
 /*
  * Upper limit of the time before another node is asked in addition to one that has not answered,
  * however long that node usually takes (wire_call_patience_ms).

@@ -365,8 +365,8 @@ struct OrderNode
 	uint64 batch_deadline_ms; /* UINT64_MAX: no timer */
 
 	/* a follower's forwarding */
-	uint64
-		forward_retry_ms; /* check the forwarded envelopes again at this time; UINT64_MAX: none */
+	/* check the forwarded envelopes again at this time; UINT64_MAX: none */
+	uint64 forward_retry_ms;
 	/* Nothing is forwarded before this time, because the leader refused envelopes; 0: no pause. */
 	uint64 forward_pause_ms;
 
