@@ -121,6 +121,10 @@ election_timeout(Raft *raft)
 		return;
 	if (!election_may_campaign(raft))
 	{
+		/* a leader that is not heard any longer is none, also to a node that cannot replace it */
+		if (raft->leader != 0)
+			TRACE(raft, "lose leader %" PRIu64 ": it is silent", raft->leader);
+		raft->leader = 0;
 		raft_reset_election_timer(raft);
 		return;
 	}
