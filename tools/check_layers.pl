@@ -332,7 +332,7 @@ sub read_object
 sub read_objects
 {
 	my ($top) = @_;
-	my (%objects, @problems, @sources);
+	my (%objects, @missing, @sources);
 
 	find({ no_chdir => 1, wanted => sub { push @sources, $_ if /\.c$/ } }, "$top/src");
 	foreach my $source (sort @sources)
@@ -341,9 +341,15 @@ sub read_objects
 		my $object = $source =~ s/\.c$/.o/r;
 
 		if   (-e $object && -M $object <= -M $source) { $objects{$file} = read_object($object) }
-		else { push @problems, "src/$file: it has no object, or an older one: build first (make)" }
+		else                                          { push @missing, $file }
 	}
-	return (\%objects, @problems);
+	# what a part of the objects shows of the others is not true
+	return ({},
+			"src/$missing[0] and "
+		  . $#missing
+		  . " more have no object, or an older one: build first (make)")
+	  if @missing;
+	return (\%objects);
 }
 
 # where each symbol is defined, and the text of the headers that declare the symbols of a directory
