@@ -71,12 +71,12 @@ void
 sources_refresh(BlockSources *sources, const Channel *channel)
 {
 	List *found = channel_block_sources(channel);
-	BlockSources next = {.away_ms = sources->away_ms,
-						 .probe = sources->probe,
-						 .probe_until_ms = sources->probe_until_ms};
+	BlockSources next = *sources;
 	const char *current = sources->count > 0 ? sources->list[sources->current].address : NULL;
 	ListCell *cell;
 
+	memset(next.list, 0, sizeof(next.list));
+	next.count = next.current = 0;
 	foreach(cell, found)
 	{
 		const BlockSource *source = lfirst(cell);
@@ -97,8 +97,6 @@ sources_refresh(BlockSources *sources, const Channel *channel)
 	/* If a bad block from a source ended the last worker, this one begins with another source. */
 	if (sources->count == 0 && next.count > 0)
 		next.current = (int) (sources->first % (uint64) next.count);
-	next.first = sources->first;
-	memcpy(next.probe_hash, sources->probe_hash, sizeof(next.probe_hash));
 	*sources = next;
 	condition_end_others(channel->name, "source", is_listed, sources);
 	if (sources->count == 0)
@@ -188,20 +186,29 @@ go_on(BlockSources *sources)
 	sources->current = (sources->current + 1) % sources->count;
 }
 
-void
-sources_answered(BlockSources *sources, BlockSourceState *state, const char *channel,
-				 bool with_blocks, bool too_early)
+/* it has not failed or has recovered: it may be asked at once */
+static void
+note_success(BlockSourceState *state, const char *channel)
 {
 	condition_end(channel, "source", state->address);
 	if (state->tier != SOURCE_OWN_PEER)
 		condition_end(channel, "blocks", NULL);
 	state->backoff_ms = 0;
+	state->not_before_ms = 0;
 	state->refused = false;
+}
+
+void
+sources_answered(BlockSources *sources, BlockSourceState *state, const char *channel,
+				 bool with_blocks, bool too_early)
+{
+	note_success(state, channel);
 	/*
 	 * A node that answers without waiting, as this node answers its own requests, must not be
 	 * asked again at once.
 	 */
-	state->not_before_ms = too_early ? clock_ms() + BACKOFF_MS_MIN : 0;
+	if (too_early)
+		state->not_before_ms = clock_ms() + BACKOFF_MS_MIN;
 	if (!with_blocks)
 		go_on(sources);
 }
@@ -326,14 +333,7 @@ sources_probe_turn(BlockSources *sources, const char *channel)
 	else if (state != NULL && has_failed(state) && check_probe(sources, state, call, &why) != FB_OK)
 		sources_failed(sources, state, channel, &why);
 	else if (state != NULL && has_failed(state))
-	{
-		condition_end(channel, "source", state->address);
-		if (state->tier != SOURCE_OWN_PEER)
-			condition_end(channel, "blocks", NULL);
-		state->backoff_ms = 0;
-		state->not_before_ms = 0;
-		state->refused = false;
-	}
+		note_success(state, channel);
 	wire_call_release(call);
 }
 

@@ -177,10 +177,10 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
 		if (now >= deadline)
 			return;
 		now = Min(deadline, TimestampTzPlusMilliseconds(now, LOOK_MS));
-		if (slot != NULL && !waiter_sleep(slot, now))
-			slow_call_note("the block is not among this node's " UINT64_FORMAT, slot_height(slot));
-		else
+		if (slot == NULL)
 			(void) channel_wait_slot(channel, now);
+		else if (!waiter_sleep(slot, now))
+			slow_call_note("the block is not among this node's " UINT64_FORMAT, slot_height(slot));
 		channel = open_again(channel_name, tx_id, ledger_id);
 		slot = channel_slot(channel);
 		if (envelope != NULL && slot != NULL &&

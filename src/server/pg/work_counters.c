@@ -3,7 +3,7 @@
  *
  * Core counts in each process (core/base/work.c). The difference to the last published counts is
  * added to shared memory at the end of each transaction, and whenever a worker is about to sleep:
- * a few atomic additions, whose cost is not measurable.
+ * one atomic addition for each count that has changed.
  */
 #include "server/pg/shmem_internal.h"
 
