@@ -73,7 +73,16 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 my $orderer_pid = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric orderer'";
 my $old_pid = $left->query($orderer_pid);
 $left->set("fabric.raft_election_timeout = 15s\n");
+my $launcher_pid =
+  $left->query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'fabric launcher'");
+kill 'STOP', $launcher_pid;
 $left->query("SELECT pg_terminate_backend($old_pid)");
+ok(wait_until(sub { $left->query('SELECT running FROM fabric.stat_orderer') eq 'f' }),
+	"$left->{name}: the orderer process has ended");
+# otherwise its successor would take transactions before it has heard of a leader
+is($left->query('SELECT leader_id, pending_envelopes FROM fabric.stat_orderer'),
+	'|0', 'and with it what it knew of the leader');
+kill 'CONT', $launcher_pid;
 ok( wait_until(
 		sub {
 			$left->query(

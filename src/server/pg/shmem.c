@@ -380,6 +380,19 @@ shmem_channel_at(int index, char name[FB_CHANNEL_ID_BYTES_MAX + 1])
 static ChannelSlot *attached_slot;
 static WorkerKind attached_kind;
 
+/*
+ * What an orderer published about the present ends with it. Otherwise sessions would hand envelopes
+ * to its successor because its leader is known, before the successor has heard of one.
+ */
+static void
+forget_present(RaftSummary *raft, TimestampTz now)
+{
+	raft->leader_id = 0;
+	raft->leaderless_since = now;
+	raft->pending_count = 0;
+	raft->pending_bytes = 0;
+}
+
 static void
 worker_detach(int code, Datum argument)
 {
@@ -391,6 +404,11 @@ worker_detach(int code, Datum argument)
 	worker->state.pid = 0;
 	worker->latch = NULL;
 	worker->state.last_exit_at = now;
+	if (attached_kind == WORKER_ORDERER)
+	{
+		forget_present(&attached_slot->raft, now);
+		attached_slot->followers_count = 0;
+	}
 	SpinLockRelease(&attached_slot->mutex);
 	LWLockRelease(&shared->lock);
 	shmem_launcher_wake();
