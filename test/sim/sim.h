@@ -5,6 +5,7 @@
  *   - disk.c: the data that a node has written, and the part that survives a crash
  *   - network.c: messages as bytes: dropped, duplicated, delayed, reordered, cut off
  *   - checks.c: invariants, checked after every step
+ *   - faults.c: one fault after the other
  *   - main.c: the story: faults until a given time, then repair, then the cluster must make
  *     progress; many seeds
  */
@@ -230,6 +231,10 @@ typedef struct Sim
 
 extern uint64_t sim_below(Sim *sim, uint64_t limit);
 extern bool sim_chance(Sim *sim, uint32_t per_mille);
+/* a node that is up, or one that is not; NULL: there is none */
+extern SimNode *sim_random_node(Sim *sim, bool up);
+/* the leader with the highest term; older leaders may not know of it yet; NULL: there is none */
+extern SimNode *sim_leader(Sim *sim);
 /* a violation: prints the message, the seed and the command to replay it, and ends the program */
 extern void sim_fail(const Sim *sim, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
@@ -241,6 +246,11 @@ extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((form
 		if ((sim)->trace)                \
 			sim_say((sim), __VA_ARGS__); \
 	} while (0)
+
+/* one random fault, and some messages of the liar, if there is one */
+extern void fault_any(Sim *sim);
+/* the end of what fault_freeze_leader (faults.c) began */
+extern void fault_thaw_leader(Sim *sim);
 
 extern void host_start(Sim *sim, SimNode *node);
 extern void host_crash(Sim *sim, SimNode *node);
