@@ -56,13 +56,8 @@ raft_check_applied(const RaftEvent *event, uint64_t last_index, FbError *error)
 }
 
 static FbStatus
-raft_start(Raft *raft, const RaftEvent *event, FbError *error)
+raft_check_start_settings(const RaftEvent *event, FbError *error)
 {
-	uint64_t last_term = event->start.base_term;
-	uint64_t last_index;
-
-	if (raft->started)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node is already started");
 	if (event->start.id == 0)
 		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node number must not be 0");
 	if (event->start.heartbeat_ms == 0 ||
@@ -77,6 +72,16 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "Raft message size must be between 1 and %d bytes",
 					   FB_RAFT_BYTES_PER_MESSAGE_MAX);
+	return FB_OK;
+}
+
+/* the stored log, and the stored term, vote and position in it */
+static FbStatus
+raft_check_start_log(const RaftEvent *event, FbError *error)
+{
+	uint64_t last_term = event->start.base_term;
+	uint64_t last_index = event->start.base_index + event->start.entries_count;
+
 	if (event->start.entries_count > FB_RAFT_TRAIL_ENTRIES_MAX)
 		return fb_fail(error, FB_CORRUPTED, "Raft log has too many entries");
 	if (event->start.vote != 0 && event->start.term == 0)
@@ -95,23 +100,17 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	}
 	if (last_term > event->start.term)
 		return fb_fail(error, FB_CORRUPTED, "Raft log has entries of a term above the stored one");
-	last_index = event->start.base_index + event->start.entries_count;
 	if (event->start.commit_index > last_index)
 		return fb_fail(error, FB_CORRUPTED,
 					   "Raft log ends at %" PRIu64 ", but %" PRIu64 " was committed", last_index,
 					   event->start.commit_index);
-	raft->configuration_fixed = event->start.configuration_fixed;
-	FB_TRY(recovery_check_start(event, error));
-	if (event->start.applied_term > 0)
-		FB_TRY(raft_check_applied(event, last_index, error));
-	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration,
-							error));
-	/* a single one may have come with a snapshot, ahead of its entry */
-	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
-		return fb_fail(error, FB_CORRUPTED, "Raft configuration is newer than the log");
-	trail_reset(&raft->trail, event->start.base_index, event->start.base_term);
-	FB_TRY(trail_reserve(&raft->trail, event->start.entries_count, error));
+	return FB_OK;
+}
 
+/* everything is checked: what was stored becomes the state of this node */
+static void
+raft_take_stored(Raft *raft, const RaftEvent *event)
+{
 	for (size_t i = 0; i < event->start.entries_count; i++)
 		trail_append(&raft->trail, event->start.entries[i].term,
 					 event->start.entries[i].payload_bytes);
@@ -122,7 +121,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	raft->message_bytes_max = event->start.message_bytes_max;
 	raft->term = event->start.term;
 	raft->vote = event->start.vote;
-	raft->persisted_index = last_index;
+	raft->persisted_index = trail_last_index(&raft->trail);
 
 	/*
 	 * Entries that make no block (no-ops, configurations) may be compacted although the last block
@@ -143,6 +142,30 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 		raft->commit_index = event->start.applied_index;
 	raft_clamp_applied(raft);
 	fb_rand_seed(&raft->rand, event->start.seed);
+}
+
+static FbStatus
+raft_start(Raft *raft, const RaftEvent *event, FbError *error)
+{
+	uint64_t last_index = event->start.base_index + event->start.entries_count;
+
+	if (raft->started)
+		return fb_fail(error, FB_INVALID_ARGUMENT, "Raft node is already started");
+	FB_TRY(raft_check_start_settings(event, error));
+	FB_TRY(raft_check_start_log(event, error));
+	raft->configuration_fixed = event->start.configuration_fixed;
+	FB_TRY(recovery_check_start(event, error));
+	if (event->start.applied_term > 0)
+		FB_TRY(raft_check_applied(event, last_index, error));
+	FB_TRY(membership_start(raft, event->start.configuration_state, &event->start.configuration,
+							error));
+	/* a single one may have come with a snapshot, ahead of its entry */
+	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
+		return fb_fail(error, FB_CORRUPTED, "Raft configuration is newer than the log");
+	trail_reset(&raft->trail, event->start.base_index, event->start.base_term);
+	FB_TRY(trail_reserve(&raft->trail, event->start.entries_count, error));
+
+	raft_take_stored(raft, event);
 	raft->started = true;
 	raft->update->configuration_changed = true;
 	raft->update->persist_hard_state =
@@ -361,6 +384,44 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 				   (int) message->type);
 }
 
+/* a message of the current term that is not refused */
+static void
+raft_dispatch_message(Raft *raft, const RaftMessage *message)
+{
+	switch (message->type)
+	{
+		case RAFT_PRE_VOTE:
+		case RAFT_VOTE:
+			election_receive_vote(raft, message);
+			break;
+		case RAFT_PRE_VOTE_RESPONSE:
+		case RAFT_VOTE_RESPONSE:
+			election_receive_vote_response(raft, message);
+			break;
+		case RAFT_TIMEOUT_NOW:
+			election_receive_timeout_now(raft, message);
+			break;
+		case RAFT_APPEND:
+			replication_receive_append(raft, message);
+			break;
+		case RAFT_HEARTBEAT:
+			replication_receive_heartbeat(raft, message);
+			break;
+		case RAFT_APPEND_RESPONSE:
+			replication_receive_append_response(raft, message);
+			break;
+		case RAFT_HEARTBEAT_RESPONSE:
+			replication_receive_heartbeat_response(raft, message);
+			break;
+		case RAFT_SNAPSHOT:
+			catch_up_receive_snapshot(raft, message);
+			break;
+		case RAFT_HELLO:
+		case RAFT_HELLO_RESPONSE:
+			break;
+	}
+}
+
 static FbStatus
 raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 {
@@ -414,39 +475,7 @@ raft_receive(Raft *raft, const RaftMessage *message, FbError *error)
 	}
 	if (raft_comes_from_leader(message))
 		election_follow(raft, message->from);
-
-	switch (message->type)
-	{
-		case RAFT_PRE_VOTE:
-		case RAFT_VOTE:
-			election_receive_vote(raft, message);
-			break;
-		case RAFT_PRE_VOTE_RESPONSE:
-		case RAFT_VOTE_RESPONSE:
-			election_receive_vote_response(raft, message);
-			break;
-		case RAFT_TIMEOUT_NOW:
-			election_receive_timeout_now(raft, message);
-			break;
-		case RAFT_APPEND:
-			replication_receive_append(raft, message);
-			break;
-		case RAFT_HEARTBEAT:
-			replication_receive_heartbeat(raft, message);
-			break;
-		case RAFT_APPEND_RESPONSE:
-			replication_receive_append_response(raft, message);
-			break;
-		case RAFT_HEARTBEAT_RESPONSE:
-			replication_receive_heartbeat_response(raft, message);
-			break;
-		case RAFT_SNAPSHOT:
-			catch_up_receive_snapshot(raft, message);
-			break;
-		case RAFT_HELLO:
-		case RAFT_HELLO_RESPONSE:
-			break;
-	}
+	raft_dispatch_message(raft, message);
 	return FB_OK;
 }
 

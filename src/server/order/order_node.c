@@ -123,6 +123,35 @@ report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_he
 		 errhint("A consenter that led the channel put that there.")));
 }
 
+/* the event that starts Raft: settings, and what was stored */
+static void
+fill_start_event(const OrderNode *node, const RaftStored *stored, RaftEvent *event)
+{
+	FbError error = {0};
+
+	event->start.id = node->settings.self_id;
+	error_check(crypto_random((uint8_t *) &event->start.seed, sizeof(event->start.seed), &error),
+				&error);
+	event->start.election_timeout_ms = guc_raft_election_timeout;
+	event->start.heartbeat_ms =
+		Min(guc_raft_heartbeat_interval, Max(guc_raft_election_timeout / 2, 1));
+	event->start.in_flight_max = 16;
+	event->start.message_bytes_max = Min(1024 * 1024, inbox_capacity() / 4);
+	event->start.term = stored->term;
+	event->start.vote = stored->vote;
+	event->start.commit_index = stored->commit_index;
+	event->start.configuration_state = stored->configuration;
+	event->start.configuration = node->settings.voters;
+	event->start.configuration_fixed = true;
+	event->start.base_index = stored->base_index;
+	event->start.base_term = stored->base_term;
+	event->start.entries = stored->entries;
+	event->start.entries_count = stored->entries_count;
+	event->start.recovery_witness = stored->recovery_witness;
+	event->start.memory = stored->memory;
+	event->start.established = stored->established;
+}
+
 static void
 start_raft(OrderNode *node)
 {
@@ -165,28 +194,7 @@ start_raft(OrderNode *node)
 	event.start.recovery = lost_state_judge(node, &stored, node->recovery_detail,
 											sizeof(node->recovery_detail), &trusted);
 	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
-	event.start.recovery_witness = stored.recovery_witness;
-	event.start.memory = stored.memory;
-	event.start.established = stored.established;
-
-	event.start.id = node->settings.self_id;
-	error_check(crypto_random((uint8_t *) &event.start.seed, sizeof(event.start.seed), &error),
-				&error);
-	event.start.election_timeout_ms = guc_raft_election_timeout;
-	event.start.heartbeat_ms =
-		Min(guc_raft_heartbeat_interval, Max(guc_raft_election_timeout / 2, 1));
-	event.start.in_flight_max = 16;
-	event.start.message_bytes_max = Min(1024 * 1024, inbox_capacity() / 4);
-	event.start.term = stored.term;
-	event.start.vote = stored.vote;
-	event.start.commit_index = stored.commit_index;
-	event.start.configuration_state = stored.configuration;
-	event.start.configuration = node->settings.voters;
-	event.start.configuration_fixed = true;
-	event.start.base_index = stored.base_index;
-	event.start.base_term = stored.base_term;
-	event.start.entries = stored.entries;
-	event.start.entries_count = stored.entries_count;
+	fill_start_event(node, &stored, &event);
 	start_chain(node, &stored);
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
