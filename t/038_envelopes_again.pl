@@ -58,11 +58,11 @@ sub first_entry
 	return $_[0]->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'");
 }
 
-sub same_log
+sub wait_for_equal_logs
 {
-	return wait_until(
+	wait_until(
 		sub {
-			my %seen = map { join(' ', last_entry($_)) => 1 } @_;
+			my %seen = map { join(' ', last_entry($_)) => 1 } @nodes;
 			keys %seen == 1;
 		});
 }
@@ -116,7 +116,7 @@ my ($behind, $liar) = grep { $_ != $leader } @nodes;
 my $transaction = make('lost');
 my $envelope = FabricWire::signed($transaction);
 
-same_log(@nodes);
+wait_for_equal_logs();
 my $orderer = $behind->query(
 	"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'");
 # keep messages of the others away, which would replace the batch at once
@@ -154,7 +154,7 @@ is(submit_at($behind, $transaction), 'VALID',
 
 # ---- a batch from which no block is made ----
 
-same_log(@nodes);
+wait_for_equal_logs();
 $transaction = make('spoiled');
 $leader = wait_for_leader($network, 'trade');
 ($behind, $liar) = grep { $_ != $leader } @nodes;
@@ -171,7 +171,7 @@ is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 
 # ---- entries without a batch ----
 
-same_log(@nodes);
+wait_for_equal_logs();
 # at once: in a normal shutdown the server hands the leadership over, which adds an entry
 $_->kill_now                 foreach @nodes;
 $_->wait_until_dead          foreach @nodes;

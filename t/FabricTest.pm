@@ -127,7 +127,7 @@ sub fingerprints
 
 	$network->wait_for_height($channel, $height);
 	# a block that is committed while the nodes are asked is not a difference
-	wait_until(
+	my $settled = wait_until(
 		sub {
 			my %heights;
 
@@ -173,7 +173,8 @@ sub processes_for
 }
 
 # Call $condition until it is true; gives its last value. The time limit is the same for all
-# callers: it only ends a test that hangs.
+# callers: it only ends a test that hangs. A caller that does not look at the value relies on the
+# condition, so the test dies if the limit is reached.
 sub wait_until
 {
 	my ($condition) = @_;
@@ -183,6 +184,8 @@ sub wait_until
 	{
 		select(undef, undef, undef, 0.1);
 	}
+	die sprintf("the condition of %s line %d did not hold within $patience s\n", (caller)[ 1, 2 ])
+	  unless $value || defined wantarray;
 	return $value;
 }
 
@@ -192,7 +195,7 @@ sub eventually_is
 	my ($code, $expected, $name) = @_;
 	my $found;
 
-	wait_until(sub { ($found = $code->() // '') eq $expected });
+	my $reached = wait_until(sub { ($found = $code->() // '') eq $expected });
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return Test::More::is($found, $expected, $name);
 }
@@ -202,7 +205,7 @@ sub eventually_like
 	my ($code, $pattern, $name) = @_;
 	my $found;
 
-	wait_until(sub { ($found = $code->() // '') =~ $pattern });
+	my $reached = wait_until(sub { ($found = $code->() // '') =~ $pattern });
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return Test::More::like($found, $pattern, $name);
 }

@@ -169,6 +169,8 @@ extern const Signer *node_signer(void);
  * find wrong with the certificate (FB_UNKNOWN_MSP, FB_INVALID_IDENTITY ...).
  */
 extern const Signer *node_channel_signer(const Channel *channel);
+/* would the members accept it? false also if this node has no certificate; errors as node_signer */
+extern bool node_is_accepted(const Channel *channel);
 extern bool node_is_configured(void); /* the settings are not empty */
 extern FbBytes node_read_file(const char *setting, const char *path,
 							  bool secret); /* palloc'ed; secret: must be 0600 and ours */

@@ -189,18 +189,35 @@ node_signer(void)
 	return kept_signer;
 }
 
+static FbStatus
+check_accepted(const Channel *channel, const Signer *signer, FbError *error)
+{
+	const Identity *identity;
+	FbStatus status =
+		msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, error);
+
+	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE)
+		error_throw(error);
+	return status;
+}
+
+bool
+node_is_accepted(const Channel *channel)
+{
+	FbError error;
+
+	return guc_node_certificate_file[0] != '\0' &&
+		   check_accepted(channel, node_signer(), &error) == FB_OK;
+}
+
 const Signer *
 node_channel_signer(const Channel *channel)
 {
 	const Signer *signer = node_signer();
-	const Identity *identity;
 	FbError error;
 
-	if (msp_manager_identity(channel->bundle->msps, signer_identity(signer), &identity, &error) ==
-		FB_OK)
+	if (check_accepted(channel, signer, &error) == FB_OK)
 		return signer;
-	if (error.status == FB_OUT_OF_MEMORY || error.status == FB_CRYPTO_FAILURE)
-		error_throw(&error);
 	ereport(
 		ERROR,
 		(fb_errcode(error.status),

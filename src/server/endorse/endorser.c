@@ -22,6 +22,12 @@
 #define PACE_MS 200
 #define PACE_BLOCKS_MIN 10
 
+/*
+ * A node whose certificate the channel does not accept gets no blocks from others, so it waits only
+ * for one that is under way.
+ */
+#define UNACCEPTED_WAIT_MS 1000
+
 static bool
 is_out_of_reach(ChannelSlot *slot, uint64 from, uint64 min_height)
 {
@@ -68,13 +74,13 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	height = block_store_height(channel->ledger, GetLatestSnapshot());
 	if (height >= min_height)
 		return false;
+	if (!node_is_accepted(channel))
+		deadline =
+			Min(deadline, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), UNACCEPTED_WAIT_MS));
 	if (shmem_available() && (slot = channel_wait_slot(channel, deadline)) != NULL &&
 		wait_while_in_reach(slot, min_height, deadline))
 		return true;
-	/*
-	 * A node whose certificate the channel does not accept gets no blocks either. Then that is the
-	 * error to raise.
-	 */
+	/* if the certificate is the reason why the blocks are missing, that is the error to raise */
 	if (guc_node_certificate_file[0] != '\0')
 		(void) node_channel_signer(channel);
 	ereport(ERROR, (fb_errcode(FB_NODE_BEHIND),
