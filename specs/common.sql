@@ -1,4 +1,4 @@
--- What the isolation specs have in common: a channel of one organisation with a small chaincode, and calls whose output is the same in every run.
+-- What the isolation specs have in common: a channel of one organization with a small chaincode, and calls whose output is the same in every run.
 -- tools/run_tests runs it once, before the specs.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
@@ -14,7 +14,7 @@ $$;
 
 CREATE FUNCTION race.genesis(channel text) RETURNS bytea LANGUAGE sql AS $$
 	SELECT fabric.create_channel(channel, jsonb_build_object(
-		'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(race.file('ca.pem')),
+		'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(race.file('ca.pem')),
 			'tls_root_certificates', jsonb_build_array(race.file('tlsca.pem')), 'application', true, 'orderer', true,
 			'anchor_peers', jsonb_build_array(address), 'endpoints', jsonb_build_array(address))),
 		'consenters', jsonb_build_array(jsonb_build_object('address', address,

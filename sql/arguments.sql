@@ -18,7 +18,7 @@ SELECT fabric.add_identity('arguments.admin', 'Org1MSP', :'admin', :'admin_key')
 SELECT fabric.add_identity('arguments.locked', 'Org1MSP', :'admin', :'admin_key', 'the passphrase'), fabric.grant_identity('arguments.locked', current_user);
 SET fabric.identity = 'arguments.admin';
 SELECT encode(fabric.create_channel('arguments', jsonb_build_object(
-	'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
+	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
 		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),

@@ -48,7 +48,7 @@ BEGIN
 		organization := organization || jsonb_build_object('revocation_lists', jsonb_build_array(crl));
 	END IF;
 	RETURN pg_temp.try(format('SELECT CASE WHEN length(fabric.create_channel(''c'', %L)) > 0 THEN ''valid'' END',
-		jsonb_build_object('organisations', jsonb_build_array(organization),
+		jsonb_build_object('organizations', jsonb_build_array(organization),
 			'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:5432', 'client_tls_certificate', tls, 'server_tls_certificate', tls)))));
 END
 $$;

@@ -17,7 +17,7 @@ SELECT fabric.add_identity('calls.user', 'Org1MSP', :'user1', :'user1_key');
 SELECT fabric.grant_identity('calls.admin', current_user), fabric.grant_identity('calls.user', current_user);
 SET fabric.identity = 'calls.admin';
 SELECT fabric.join_channel(fabric.create_channel('calls', jsonb_build_object(
-	'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
+	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
 		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),
@@ -141,7 +141,7 @@ SELECT pg_temp.try(format('SELECT fabric.approve_chaincode(%L, %L, %L, 1, %L)', 
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.1'', 1)');
 SELECT fabric.commit_chaincode('calls', 'cc', '1.0', 1);
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.0'', 1)');
--- Fabric's keys and bytes; what the organisation approved is a hash in public, and in clear only here
+-- Fabric's keys and bytes; what the organization approved is a hash in public, and in clear only here
 SELECT convert_from(key, 'UTF8') AS key, value FROM fabric_internal.world_state WHERE channel = 'calls' AND namespace = '_lifecycle' ORDER BY key;
 SELECT convert_from(p.key, 'UTF8') AS key, CASE WHEN p.key::text NOT LIKE '%' || encode('PackageID', 'hex') THEN p.value END AS value, s.value = sha256(p.value) AS hash_is_public
 FROM fabric_internal.private_state p
@@ -298,7 +298,7 @@ SELECT validation_code FROM fabric.submit_transaction('calls', 'cc', 'put', '{i,
 SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT tx_id FROM fabric.submit_transaction(''calls'', ''cc'', ''put'', ''{i,1}'', is_init => true)');
 SET fabric.identity = 'calls.admin';
--- without a package: the organisation validates, but cannot endorse
+-- without a package: the organization validates, but cannot endorse
 SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, NULL);
 SELECT fabric.commit_chaincode('calls', 'cc', '1.2', 3);
 SELECT version, sequence, package_id, installed FROM fabric.list_chaincodes('calls');

@@ -12,7 +12,7 @@ SELECT fabric.add_identity('sandbox.admin', 'Org1MSP', :'admin', :'admin_key');
 SELECT fabric.grant_identity('sandbox.admin', current_user);
 SET fabric.identity = 'sandbox.admin';
 SELECT fabric.join_channel(fabric.create_channel('sandbox', jsonb_build_object(
-	'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
+	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
 		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),

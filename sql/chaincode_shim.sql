@@ -61,7 +61,7 @@ SELECT fabric.split_composite_key('');
 SELECT fabric.create_composite_key('color', 'b') < fabric.create_composite_key('color', 'b', 'x') AS prefix_first,
 	   fabric.create_composite_key('color', 'b', 'x') < fabric.create_composite_key('color', 'ba') AS whole_attributes;
 
--- policies of keys: sorted by organisation, each once
+-- policies of keys: sorted by organization, each once
 SELECT fabric.state_policy('peer', 'Org2MSP', 'Org1MSP', 'Org2MSP');
 SELECT fabric.state_policy('member', 'Org1MSP') = fabric.state_policy('member', 'Org1MSP', 'Org1MSP') AS same;
 SELECT fabric.state_policy('admin', 'Org1MSP');

@@ -40,7 +40,7 @@ SELECT fabric.grant_identity('gateway.admin', current_user), fabric.grant_identi
 SELECT fabric.grant_identity('gateway.user', current_user), fabric.grant_identity('gateway.user', 'regress_gateway_client');
 SET fabric.identity = 'gateway.admin';
 SELECT fabric.join_channel(fabric.create_channel('gateway', jsonb_build_object(
-	'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
+	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
 		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),
@@ -272,7 +272,7 @@ RESET fabric.identity;
 SET ROLE regress_gateway_admin;
 SELECT * FROM gateway_test.all_calls(:'creator', :'proposal', :'signature', :'payload', :'payload_signature');
 RESET ROLE;
--- a client of the organisation is no administrator, whatever his database role may
+-- a client of the organization is no administrator, whatever his database role may
 SET fabric.identity = 'gateway.user';
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'third', '1.0', 1, NULL)$$);
 

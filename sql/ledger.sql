@@ -12,7 +12,7 @@ RESET client_min_messages;
 SELECT fabric.add_identity('ledger.admin', 'Org1MSP', :'admin', :'admin_key'), fabric.grant_identity('ledger.admin', current_user);
 SET fabric.identity = 'ledger.admin';
 SELECT encode(fabric.create_channel('ledger', jsonb_build_object(
-	'organisations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
+	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
 		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),
@@ -105,11 +105,11 @@ SELECT DISTINCT namespace FROM fabric.world_state WHERE channel = 'ledger' ORDER
 SELECT key, block_number, tx_number, is_delete, value_text, value_json, tx_id = (SELECT tx_id FROM fabric.transactions t WHERE t.channel = 'ledger' AND t.block_number = h.block_number) AS tx_id,
 	created_at IS NOT NULL AS created_at FROM fabric.history h WHERE channel = 'ledger' AND namespace = 'cc' ORDER BY key_bytes, block_number;
 SELECT block_number, tx_number, chaincode, event_name, valid, validation_code, payload_text, payload_json, payload FROM fabric.events WHERE channel = 'ledger' ORDER BY block_number;
-SELECT msp_id, name, is_application, is_orderer, cardinality(peers) AS peers, cardinality(orderers) AS orderers, is_own FROM fabric.organisations WHERE channel = 'ledger';
+SELECT msp_id, name, is_application, is_orderer, cardinality(peers) AS peers, cardinality(orderers) AS orderers, is_own FROM fabric.organizations WHERE channel = 'ledger';
 SELECT address = 'localhost:' || current_setting('port') AS address, role, msp_id, consenter_id, options FROM fabric.nodes WHERE channel = 'ledger' ORDER BY role;
 SELECT name, version, sequence, policy, init_required, collections, package_id = :'package_id' AS package_id, installed FROM fabric.chaincodes WHERE channel = 'ledger';
 SELECT label, type, bytes > 100 AS bytes FROM fabric.installed_chaincodes WHERE package_id = :'package_id';
-SELECT fabric_internal.organisations('nowhere');
+SELECT fabric_internal.organizations('nowhere');
 SELECT fabric_internal.nodes('nowhere');
 
 --

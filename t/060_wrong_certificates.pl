@@ -166,9 +166,9 @@ like(
 	$org1->error_of(
 		"BEGIN; SET LOCAL fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)",
 		user => 'app'),
-	qr/access denied.*administrators of organisation "Org1MSP"/s,
+	qr/access denied.*administrators of organization "Org1MSP"/s,
 	'but approves no chaincode');
-ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enrol again/s }),
+ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enroll again/s }),
 	'once its certificate has expired it is refused');
 
 # ---- the node's own key ----
@@ -230,7 +230,7 @@ foreach my $case (
 		qr/LF310.*group or world access/s
 	],
 	[
-		'a TLS certificate of another organisation',
+		'a TLS certificate of another organization',
 		"fabric.tls_certificate_file = '$keys/forged.pem'\nfabric.tls_key_file = '$keys/forged.key'",
 		qr/LF310.*(unknown ca|certificate)/s
 	],

@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../tools/lib";
-use Fabric::Pki  qw(create_key create_request create_test_organisation);
+use Fabric::Pki  qw(create_key create_request create_test_organization);
 use Fabric::Psql qw(literal);
 use File::Find;
 use MIME::Base64;
@@ -31,7 +31,7 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION fabric CASCADE');
 my $keystore = $node->data_dir . '/fabric_keystore';
 
-create_test_organisation("$files/org", 'Org1MSP', 'fabric_node_org1msp');
+create_test_organization("$files/org", 'Org1MSP', 'fabric_node_org1msp');
 create_key("$files/own.key");
 my ($certificate, $key, $other_key) = map { slurp_file($_) } "$files/org/user1.pem",
   "$files/org/user1.key", "$files/own.key";

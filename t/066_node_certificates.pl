@@ -29,8 +29,8 @@ sub attempt
 # the result of a transaction that exactly these two organizations endorse
 sub insist
 {
-	my ($node, @organisations) = @_;
-	my $names = join(', ', map { "'$_'" } @organisations);
+	my ($node, @organizations) = @_;
+	my $names = join(', ', map { "'$_'" } @organizations);
 	my ($code, $error, $status) = $node->try_query(
 		"\\set VERBOSITY verbose\nSELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', "
 		  . "ARRAY['V"
@@ -86,7 +86,7 @@ like(
 	$org2->error_of(
 		"BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"
 	),
-	qr/access denied.*administrators of organisation "Org2MSP"/s,
+	qr/access denied.*administrators of organization "Org2MSP"/s,
 	"another organization's administrator has no rights here");
 
 # ---- another role, which no policy accepts ----

@@ -19,7 +19,7 @@ $network->create_channel('beta');
 
 # the channel "pair" has only two organizations as members
 my $profile = $network->profile;
-$profile->{organisations} = [ grep { $_->{msp_id} ne 'Org3MSP' } @{ $profile->{organisations} } ];
+$profile->{organizations} = [ grep { $_->{msp_id} ne 'Org3MSP' } @{ $profile->{organizations} } ];
 my $genesis =
   $org1->query("SELECT encode(fabric.create_channel('pair', "
 	  . literal(JSON::PP->new->canonical->encode($profile))

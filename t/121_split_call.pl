@@ -207,7 +207,7 @@ foreach my $transient ('NULL', '\'{"secret": "s"}\'')
 		$answer,
 		$transient eq 'NULL'
 		? qr/^Org1MSP$/
-		: qr/ERROR:  LF302: chaincode "other" is not installed on this node\nDETAIL:  .*transient data, which is not sent to other organisations/,
+		: qr/ERROR:  LF302: chaincode "other" is not installed on this node\nDETAIL:  .*transient data, which is not sent to other organizations/,
 		"evaluated elsewhere, transient data $transient");
 }
 done_testing();

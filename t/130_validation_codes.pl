@@ -282,7 +282,7 @@ my @by_orderer = (
 	],
 	[
 		4,
-		'a client of an unknown organisation',
+		'a client of an unknown organization',
 		FabricWire::signed(make(creator => $stranger, writes => { bad => 1 }))
 	],
 	[ 7, 'a configuration update', FabricWire::signed($update) ],
@@ -375,8 +375,8 @@ sub propose
 
 sub endorse
 {
-	my ($proposed, $organisations) = @_;
-	my $list = $organisations ? "ARRAY['" . join("', '", @$organisations) . "']" : 'NULL';
+	my ($proposed, $organizations) = @_;
+	my $list = $organizations ? "ARRAY['" . join("', '", @$organizations) . "']" : 'NULL';
 	my $payload =
 	  $org1->query("SELECT encode(payload, 'hex') FROM fabric.endorse("
 		  . FabricWire::bytea($proposed->{proposal}) . ', '

@@ -163,9 +163,9 @@ refused(
 	  . literal('["' . secret('not an object') . '"]') . ')',
 	qr/must be a JSON object/);
 refused(
-	'cancelled',
+	'canceled',
 	"SET statement_timeout = '1s';\nSELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => "
-	  . transient(secret('cancelled')) . ')',
+	  . transient(secret('canceled')) . ')',
 	qr/57014/);
 my $held = Fabric::Psql::start_query($org1->connection,
 		"SELECT fabric.submit_transaction('trade', 'secrets', 'endless', transient => "

@@ -73,7 +73,7 @@ my $second = "$base/second";
 is($status, 0, 'a second network beside it') or diag($output);
 like(
 	$output,
-	qr/^A network of 1 organisations with 2 peers each and an orderer organisation with 1 orderers in/m,
+	qr/^A network of 1 organizations with 2 peers each and an orderer organization with 1 orderers in/m,
 	'of another kind');
 my ($second_port) = $output =~ /-p (\d+)/;
 isnt($second_port, $first_port, 'with another port');
@@ -90,7 +90,7 @@ like(
 foreach my $case (
 	[ [ '--peers-per-org', 0 ], qr/1 to 5 peers/ ],
 	[ [ '--orderer-org', '--orderers', 10 ], qr/1 to 9 orderers/ ],
-	[ [ '--orgs', 2, '--peers-per-org', 2, '--orderers', 3 ], qr/as many as it has organisations/ ])
+	[ [ '--orgs', 2, '--peers-per-org', 2, '--orderers', 3 ], qr/as many as it has organizations/ ])
 {
 	($status, $output) = network("$base/none", 'up', @{ $case->[0] });
 	isnt($status, 0, "@{ $case->[0] } is refused");

@@ -163,7 +163,7 @@ subtest 'an organization that has only orderers' => sub {
 	my $orderer = $node{orderer1};
 	like(
 		$orderer->error_of("SELECT fabric.approve_chaincode('trade', 'none', '1', 1, NULL)"),
-		qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organisation/s,
+		qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organization/s,
 		'approves no chaincode');
 	like($orderer->error_of(create_vehicle('by an orderer')),
 		qr/LF\d\d\d/, 'nor has it clients that may call');

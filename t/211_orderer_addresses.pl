@@ -10,14 +10,14 @@ use Test::More;
 
 my $network = start_network(orgs => 1, orderer_org => 1, orderers => 3);
 my ($org1) = $network->peers;
-my $organisations = $network->profile->{organisations};
+my $organizations = $network->profile->{organizations};
 
-delete $_->{endpoints} foreach @$organisations;
+delete $_->{endpoints} foreach @$organizations;
 # port 1 is closed
 my @addresses = ('localhost:1', map { $_->address } $network->orderers);
 $network->create_channel(
 	'trade',
-	organisations => $organisations,
+	organizations => $organizations,
 	orderer_addresses => \@addresses);
 wait_for_leader($network, 'trade');
 is( $org1->query(
@@ -37,11 +37,11 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
 
 # endpoints of an organization, where it has any, are the only ones that count
 # (common/deliverclient/orderers/connection.go, Update)
-my ($orderers) = grep { $_->{msp_id} eq 'OrdererMSP' } @$organisations;
+my ($orderers) = grep { $_->{msp_id} eq 'OrdererMSP' } @$organizations;
 $orderers->{endpoints} = [ @addresses[ 1 .. 3 ] ];
 $network->create_channel(
 	'other',
-	organisations => $organisations,
+	organizations => $organizations,
 	orderer_addresses => [ $addresses[0] ]);
 is( $org1->query(
 		"SELECT count(*) FROM fabric.nodes WHERE channel = 'other' AND address = '$addresses[0]'"),

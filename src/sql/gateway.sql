@@ -53,23 +53,23 @@ CREATE FUNCTION fabric.approve_chaincode(channel text, name text, version text, 
 	package_id text, policy text DEFAULT NULL, collections jsonb DEFAULT NULL,
 	init_required boolean DEFAULT false) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_approve_chaincode';
-COMMENT ON FUNCTION fabric.approve_chaincode IS 'approve a chaincode definition for this node''s organisation; package_id null: approve without a package';
+COMMENT ON FUNCTION fabric.approve_chaincode IS 'approve a chaincode definition for this node''s organization; package_id null: approve without a package';
 
 CREATE FUNCTION fabric.check_commit_readiness(channel text, name text, version text,
 	sequence bigint, policy text DEFAULT NULL, collections jsonb DEFAULT NULL,
 	init_required boolean DEFAULT false, OUT msp_id text, OUT approved boolean,
 	OUT mismatches text[]) RETURNS SETOF record
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_check_commit_readiness';
-COMMENT ON FUNCTION fabric.check_commit_readiness IS 'which organisations have approved this chaincode definition, and the differing fields of the others';
+COMMENT ON FUNCTION fabric.check_commit_readiness IS 'which organizations have approved this chaincode definition, and the differing fields of the others';
 
 CREATE FUNCTION fabric.commit_chaincode(channel text, name text, version text, sequence bigint,
 	policy text DEFAULT NULL, collections jsonb DEFAULT NULL, init_required boolean DEFAULT false,
 	endorsing_orgs text[] DEFAULT NULL) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_commit_chaincode';
-COMMENT ON FUNCTION fabric.commit_chaincode IS 'commit a chaincode definition that enough organisations have approved; others are skipped. endorsing_orgs: ask exactly these';
+COMMENT ON FUNCTION fabric.commit_chaincode IS 'commit a chaincode definition that enough organizations have approved; others are skipped. endorsing_orgs: ask exactly these';
 
 CREATE FUNCTION fabric.endorsement_plan(channel text, chaincode text,
 	collections text[] DEFAULT NULL, keys bytea[] DEFAULT NULL,
 	no_private_reads boolean DEFAULT false) RETURNS jsonb
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_endorsement_plan';
-COMMENT ON FUNCTION fabric.endorsement_plan IS 'which combinations of organisations can endorse a call, as Fabric''s "discover endorsers" shows them; with collections or public keys that it would write, according to their policies (LF001: no such collection, LF302: no such chaincode)';
+COMMENT ON FUNCTION fabric.endorsement_plan IS 'which combinations of organizations can endorse a call, as Fabric''s "discover endorsers" shows them; with collections or public keys that it would write, according to their policies (LF001: no such collection, LF302: no such chaincode)';

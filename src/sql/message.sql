@@ -24,7 +24,7 @@ COMMENT ON FUNCTION fabric.block_header_hash IS 'the hash of a block header, whi
 
 CREATE FUNCTION fabric.identity_info(creator bytea) RETURNS jsonb
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_identity_info';
-COMMENT ON FUNCTION fabric.identity_info IS 'the content of an identity (msp.SerializedIdentity): MSP, certificate, organisational units, attributes; nothing is verified';
+COMMENT ON FUNCTION fabric.identity_info IS 'the content of an identity (msp.SerializedIdentity): MSP, certificate, organizational units, attributes; nothing is verified';
 
 CREATE FUNCTION fabric.identity_bytes(msp_id text, certificate text) RETURNS bytea
 	LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_identity_bytes';

@@ -12,9 +12,9 @@ COMMENT ON FUNCTION fabric_internal.deliver IS 'blocks for a signed request (env
 CREATE FUNCTION fabric_internal.private_put(request bytea, tx_id text, private_rwset bytea)
 	RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_private_put';
-COMMENT ON FUNCTION fabric_internal.private_put IS 'store private plaintext of a transaction (pb(TxPvtReadWriteSet)) until it is committed; request: an envelope for exactly this content, signed by a node of this node''s organisation (LF203 for any other)';
+COMMENT ON FUNCTION fabric_internal.private_put IS 'store private plaintext of a transaction (pb(TxPvtReadWriteSet)) until it is committed; request: an envelope for exactly this content, signed by a node of this node''s organization (LF203 for any other)';
 
 CREATE FUNCTION fabric_internal.private_get(request bytea, block_number bigint, tx_number int)
 	RETURNS bytea
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_internal_private_get';
-COMMENT ON FUNCTION fabric_internal.private_get IS 'private plaintext of a committed transaction (pb(TxPvtReadWriteSet)), unless it was overwritten; empty if this node has none; request: an envelope for exactly this content, signed by a node of this node''s organisation (LF203 for any other)';
+COMMENT ON FUNCTION fabric_internal.private_get IS 'private plaintext of a committed transaction (pb(TxPvtReadWriteSet)), unless it was overwritten; empty if this node has none; request: an envelope for exactly this content, signed by a node of this node''s organization (LF203 for any other)';

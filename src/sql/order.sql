@@ -48,7 +48,7 @@ CREATE VIEW fabric.raft_evidence AS
 	SELECT channel, kind, consenter_id, term, index, sqlstate, message, detail, first_at, last_at,
 		occurrences
 	FROM fabric_internal.raft_evidence e
-	WHERE NOT EXISTS (SELECT FROM fabric_internal.raft_acknowledgement k
+	WHERE NOT EXISTS (SELECT FROM fabric_internal.raft_acknowledgment k
 					  WHERE k.channel = e.channel AND k.up_to >= e.last_at);
 COMMENT ON VIEW fabric.raft_evidence IS 'evidence that a consenter broke a promise of Raft, or that chains differ: kind, the other consenter (0: only this node), term and log entry, the first observation, since when and how often; until it is acknowledged with fabric.acknowledge_evidence';
 

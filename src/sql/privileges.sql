@@ -1,7 +1,7 @@
 -- privileges: everything that a role may do, one list for each role
 
 -- Nothing but what is granted below, whatever ALTER DEFAULT PRIVILEGES says. No role may read the
--- tables themselves: the nodes of other organisations have USAGE of their schema.
+-- tables themselves: the nodes of other organizations have USAGE of their schema.
 REVOKE ALL ON ALL TABLES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA fabric, fabric_internal FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA fabric, fabric_internal FROM PUBLIC;
@@ -30,13 +30,13 @@ GRANT EXECUTE ON FUNCTION fabric.list_chaincodes, fabric.chaincode_settings,
 	fabric.state_digest, fabric.get_history(text, text, text),
 	fabric.get_history(text, text, bytea), fabric.state_at, fabric_internal.envelope_bytes,
 	fabric_internal.envelope_creator, fabric_internal.envelope_arguments,
-	fabric_internal.envelope_event, fabric_internal.organisations, fabric_internal.nodes,
+	fabric_internal.envelope_event, fabric_internal.organizations, fabric_internal.nodes,
 	fabric_internal.stat_channel, fabric_internal.stat_workers, fabric_internal.stat_validation,
 	fabric_internal.stat_relay, fabric_internal.stat_validation_work, fabric_internal.stat_work,
 	fabric_internal.stat_notifications, fabric.verify_chain TO fabric_client, fabric_admin;
 GRANT SELECT ON fabric.chaincodes, fabric.raft_evidence, fabric.stat_orderer,
 	fabric.stat_orderer_followers, fabric.channels, fabric.blocks, fabric.transactions,
-	fabric.world_state, fabric.history, fabric.events, fabric.organisations, fabric.nodes,
+	fabric.world_state, fabric.history, fabric.events, fabric.organizations, fabric.nodes,
 	fabric.stat_channel, fabric.stat_conditions, fabric.stat_workers, fabric.stat_validation,
 	fabric.stat_relay, fabric.stat_validation_work, fabric.stat_work, fabric.stat_notifications TO fabric_client,
 	fabric_admin;
@@ -55,7 +55,7 @@ GRANT EXECUTE ON FUNCTION fabric.create_channel, fabric.join_channel, fabric.lea
 GRANT SELECT ON fabric.installed_chaincodes, fabric.identities, fabric.cas, fabric.ca_identities,
 	fabric.ca_certificates TO fabric_admin;
 
--- fabric_node: the other organisations' nodes
+-- fabric_node: the other organizations' nodes
 GRANT USAGE ON SCHEMA fabric_internal TO fabric_node;
 GRANT EXECUTE ON FUNCTION fabric_internal.submit, fabric_internal.raft_receive,
 	fabric_internal.raft_forward, fabric_internal.endorse, fabric_internal.deliver,

@@ -36,7 +36,7 @@ COMMENT ON FUNCTION fabric.list_transient() IS 'chaincode: all values of the tra
 
 CREATE FUNCTION fabric.get_client_msp_id() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_msp_id';
-COMMENT ON FUNCTION fabric.get_client_msp_id() IS 'chaincode: the MSP id of the client''s organisation';
+COMMENT ON FUNCTION fabric.get_client_msp_id() IS 'chaincode: the MSP id of the client''s organization';
 
 CREATE FUNCTION fabric.get_client_id() RETURNS text
 	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_shim_get_client_id';
@@ -199,4 +199,4 @@ COMMENT ON FUNCTION fabric.set_event(text, jsonb) IS 'chaincode: the event of th
 
 CREATE FUNCTION fabric.state_policy(role text, VARIADIC msp_ids text[]) RETURNS bytea
 	LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'fabric_shim_state_policy';
-COMMENT ON FUNCTION fabric.state_policy(text, VARIADIC text[]) IS 'an endorsement policy for a key: all of these organisations, by role member or peer';
+COMMENT ON FUNCTION fabric.state_policy(text, VARIADIC text[]) IS 'an endorsement policy for a key: all of these organizations, by role member or peer';

@@ -92,7 +92,7 @@ CREATE TABLE fabric_internal.history (
 	value				bytea				-- null: the key was deleted
 ) PARTITION BY LIST (channel);
 
--- plaintext of private collections that this node's organisation holds
+-- plaintext of private collections that this node's organization holds
 CREATE TABLE fabric_internal.private_state (
 	channel				text COLLATE "C" NOT NULL,
 	namespace			text COLLATE "C" NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE fabric_internal.private_state (
 	position			int NOT NULL
 ) PARTITION BY LIST (channel);
 
--- transactions that wrote a private collection of this organisation, and whose plaintext this node
+-- transactions that wrote a private collection of this organization, and whose plaintext this node
 -- did not have when it committed them
 CREATE TABLE fabric_internal.private_missing (
 	channel				text COLLATE "C" NOT NULL
@@ -132,7 +132,7 @@ CREATE TABLE fabric_internal.raft_evidence (
 	term				bigint NOT NULL,
 	index				bigint NOT NULL,	-- of the entry; 0: of none
 	sqlstate			text NOT NULL,
-	message				text NOT NULL,		-- of the first since the last acknowledgement
+	message				text NOT NULL,		-- of the first since the last acknowledgment
 	detail				text NOT NULL,
 	first_at			timestamptz NOT NULL,
 	last_at				timestamptz NOT NULL,
@@ -142,14 +142,14 @@ CREATE TABLE fabric_internal.raft_evidence (
 
 -- evidence that administrators have seen; of its own, so that no worker waits for an
 -- administrator's transaction
-CREATE TABLE fabric_internal.raft_acknowledgement (
+CREATE TABLE fabric_internal.raft_acknowledgment (
 	channel				text COLLATE "C" NOT NULL
 						REFERENCES fabric_internal.channel ON DELETE CASCADE,
 	up_to				timestamptz NOT NULL,	-- of evidence that was last seen until then
 	acknowledged_at		timestamptz NOT NULL,
 	acknowledged_by		text NOT NULL
 );
-CREATE INDEX raft_acknowledgement_channel ON fabric_internal.raft_acknowledgement (channel, up_to);
+CREATE INDEX raft_acknowledgment_channel ON fabric_internal.raft_acknowledgment (channel, up_to);
 
 -- the Raft log of a channel that this node orders; written by its orderer worker only
 CREATE TABLE fabric_internal.raft_log (

@@ -34,11 +34,11 @@ CREATE FUNCTION fabric_internal.envelope_event(channel text, envelope bytea, OUT
 	LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 1 AS 'MODULE_PATHNAME', 'fabric_internal_envelope_event';
 COMMENT ON FUNCTION fabric_internal.envelope_event IS 'the chaincode event of a stored envelope, if it has one';
 
-CREATE FUNCTION fabric_internal.organisations(channel text, OUT msp_id text, OUT name text,
+CREATE FUNCTION fabric_internal.organizations(channel text, OUT msp_id text, OUT name text,
 	OUT is_application boolean, OUT is_orderer boolean, OUT peers text[], OUT orderers text[],
 	OUT is_own boolean) RETURNS SETOF record
-	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_organisations';
-COMMENT ON FUNCTION fabric_internal.organisations IS 'the organisations of a channel; read it as fabric.organisations';
+	LANGUAGE c STABLE CALLED ON NULL INPUT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_organizations';
+COMMENT ON FUNCTION fabric_internal.organizations IS 'the organizations of a channel; read it as fabric.organizations';
 
 CREATE FUNCTION fabric_internal.nodes(channel text, OUT address text, OUT role text,
 	OUT msp_id text, OUT consenter_id bigint, OUT is_own boolean, OUT state text,
@@ -111,11 +111,11 @@ CREATE VIEW fabric.events AS
 	WHERE t.type = 3;
 COMMENT ON VIEW fabric.events IS 'chaincode events. Blocks also contain events of invalid transactions, which had no effect: check valid';
 
-CREATE VIEW fabric.organisations AS
+CREATE VIEW fabric.organizations AS
 	SELECT c.channel, o.msp_id, o.name, o.is_application, o.is_orderer, o.peers, o.orderers,
 		o.is_own
-	FROM fabric_internal.channel c, fabric_internal.organisations(c.channel) o;
-COMMENT ON VIEW fabric.organisations IS 'the organisations of all channels, with the addresses of their peers and orderers; is_own: this node''s';
+	FROM fabric_internal.channel c, fabric_internal.organizations(c.channel) o;
+COMMENT ON VIEW fabric.organizations IS 'the organizations of all channels, with the addresses of their peers and orderers; is_own: this node''s';
 
 CREATE VIEW fabric.nodes AS
 	SELECT c.channel, n.address, n.role, n.msp_id, n.consenter_id, n.is_own, n.state,

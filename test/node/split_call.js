@@ -63,10 +63,10 @@ async function propose(client, chaincode, name, args, { as = creator, transient 
 	return proposal;
 }
 
-async function endorse(client, proposal, signature = wire.sign(key, proposal.proposal), organisations = null)
+async function endorse(client, proposal, signature = wire.sign(key, proposal.proposal), organizations = null)
 {
 	const { rows: [endorsed] } = await client.query('SELECT payload, digest, result FROM fabric.endorse($1, $2, $3)',
-		[proposal.proposal, signature, organisations]);
+		[proposal.proposal, signature, organizations]);
 
 	return endorsed;
 }
@@ -148,7 +148,7 @@ async function checkBytes(client)
 	is(endorsed.result.toString(), wire.sha256(Buffer.from('the combination')).toString('hex'), 'for which the chaincode had the transient data');
 
 	const endorsements = wire.all(wire.get(action, 2, 2), 2);
-	is(endorsements.map((each) => wire.get(each, 1, 1).toString()).sort().join(), 'Org1MSP,Org2MSP', 'both organisations have endorsed');
+	is(endorsements.map((each) => wire.get(each, 1, 1).toString()).sort().join(), 'Org1MSP,Org2MSP', 'both organizations have endorsed');
 	for (const each of endorsements)
 	{
 		const endorser = wire.get(each, 1);
@@ -263,7 +263,7 @@ async function main()
 		{ as: wire.identity('Org2MSP', fs.readFileSync(process.env.FABRIC_OTHER_CERTIFICATE)) });
 	const endorsedGuest = await endorse(client, guest, wire.sign(otherKey, guest.proposal));
 	await submit(client, endorsedGuest.payload, wire.sign(otherKey, endorsedGuest.payload));
-	is((await status(client, guest.tx_id)).validation_code, 'VALID', 'a client of another organisation is served as well');
+	is((await status(client, guest.tx_id)).validation_code, 'VALID', 'a client of another organization is served as well');
 
 	// many at a time
 	const pool = new Pool({ max: 8 });

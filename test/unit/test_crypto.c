@@ -526,20 +526,20 @@ test_certificate_fields(void)
 	free((void *) file.data);
 
 	/* low-S form: cryptogen's certificates have it already, this one by openssl does not */
-	CHECK_STATUS(crypto_certificate_normalised_der(user, ca, memory, &value, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_normalized_der(user, ca, memory, &value, NULL), FB_OK);
 	CHECK(fb_bytes_equal(value, crypto_certificate_der(user)));
-	CHECK_STATUS(crypto_certificate_normalised_der(client, inter, memory, &value, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_normalized_der(client, inter, memory, &value, NULL), FB_OK);
 	CHECK(!fb_bytes_equal(value, crypto_certificate_der(client)));
 	{
-		CryptoCertificate *normalised;
+		CryptoCertificate *normalized;
 		FbBytes again;
 
-		CHECK_STATUS(crypto_certificate_parse(value, &normalised, NULL), FB_OK);
-		CHECK_STATUS(crypto_certificate_check_signature(normalised, inter, NULL), FB_OK);
-		CHECK_STATUS(crypto_certificate_normalised_der(normalised, inter, memory, &again, NULL),
+		CHECK_STATUS(crypto_certificate_parse(value, &normalized, NULL), FB_OK);
+		CHECK_STATUS(crypto_certificate_check_signature(normalized, inter, NULL), FB_OK);
+		CHECK_STATUS(crypto_certificate_normalized_der(normalized, inter, memory, &again, NULL),
 					 FB_OK);
 		CHECK(fb_bytes_equal(value, again));
-		crypto_certificate_free(normalised);
+		crypto_certificate_free(normalized);
 	}
 	CHECK_STATUS(crypto_certificate_check_signature(client, root, NULL), FB_INVALID_SIGNATURE);
 	CHECK_STATUS(crypto_certificate_check_signature(inter, root, NULL), FB_OK);
@@ -901,7 +901,7 @@ test_issue(CryptoCurve curve)
 	CHECK_STATUS(crypto_certificate_check_signature(ca, ca, NULL), FB_OK);
 	CHECK(crypto_certificate_serial(ca).size == 16);
 	CHECK(fb_bytes_equal(crypto_certificate_ski(ca), crypto_certificate_aki(ca)));
-	CHECK_STATUS(crypto_certificate_normalised_der(ca, ca, memory, &value, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_normalized_der(ca, ca, memory, &value, NULL), FB_OK);
 	CHECK(fb_bytes_equal(value, crypto_certificate_der(ca)));
 
 	/* a leaf from a request */
@@ -1127,7 +1127,7 @@ test_out_of_memory(void)
 	WALK(crypto_sign(key, FB_BYTES_LITERAL("x"), memory, &bytes, NULL), (void) 0);
 	WALK(crypto_private_key_pem(key, memory, &bytes, NULL), (void) 0);
 	WALK(crypto_certificate_pem(client, memory, &bytes, NULL), (void) 0);
-	WALK(crypto_certificate_normalised_der(client, inter, memory, &bytes, NULL), (void) 0);
+	WALK(crypto_certificate_normalized_der(client, inter, memory, &bytes, NULL), (void) 0);
 	WALK(crypto_certificate_issue(&template, public_key, NULL, key, memory, &pem, NULL), (void) 0);
 	WALK(crypto_csr_create(&template.subject, names, 1, key, memory, &pem, NULL), (void) 0);
 	WALK(crypto_crl_issue(ca, key, &revocation, 1, TEST_TIME, TEST_TIME + DAY, 1, memory, &pem,

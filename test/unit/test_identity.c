@@ -592,15 +592,15 @@ test_identity_id(void)
 	Identity *high;
 	Identity *low;
 	CryptoCertificate *certificate;
-	CryptoCertificate *normalised;
+	CryptoCertificate *normalized;
 	FbBytes der;
 	FbBytes pem;
 
 	CHECK_STATUS(crypto_certificate_parse(x509("client"), &certificate, NULL), FB_OK);
 	CHECK_STATUS(crypto_certificate_low_s_der(certificate, CRYPTO_P256, memory, &der, NULL), FB_OK);
 	CHECK(!fb_bytes_equal(der, crypto_certificate_der(certificate)));
-	CHECK_STATUS(crypto_certificate_parse(der, &normalised, NULL), FB_OK);
-	CHECK_STATUS(crypto_certificate_pem(normalised, memory, &pem, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_parse(der, &normalized, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificate_pem(normalized, memory, &pem, NULL), FB_OK);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &high, NULL),
 				 FB_OK);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", pem), memory, &low, NULL), FB_OK);
@@ -611,7 +611,7 @@ test_identity_id(void)
 				 FB_INVALID_CERTIFICATE);
 	identity_destroy(high);
 	crypto_certificate_free(certificate);
-	crypto_certificate_free(normalised);
+	crypto_certificate_free(normalized);
 
 	CHECK_STATUS(identity_create(msp, serialized("OtherMSP", pem), memory, &low, NULL),
 				 FB_UNKNOWN_MSP);
@@ -933,7 +933,7 @@ test_other_principals(void)
 	crypto_sha256_start(&hash);
 	for (int i = 0; i < 2; i++)
 	{
-		CHECK_STATUS(crypto_certificate_normalised_der(certificates[i], certificates[1], memory,
+		CHECK_STATUS(crypto_certificate_normalized_der(certificates[i], certificates[1], memory,
 													   &normal, NULL),
 					 FB_OK);
 		crypto_sha256_add(&hash, normal);

@@ -173,11 +173,11 @@ read_organization(Reader *reader, const Common__ConfigGroup *group, const char *
 
 	snprintf(path, sizeof(path), "%s/%s", parent_path, organization->name);
 	if (group->n_groups > 0)
-		return fb_fail(reader->error, FB_INVALID_CONFIG, "organisation %s has sub-groups", path);
+		return fb_fail(reader->error, FB_INVALID_CONFIG, "organization %s has sub-groups", path);
 	FB_TRY(config_tree_check_values(group, path, orderer ? orderer_values : application_values,
 									reader->error));
 	if (msp_value == NULL)
-		return fb_fail(reader->error, FB_INVALID_CONFIG, "organisation %s has no MSP", path);
+		return fb_fail(reader->error, FB_INVALID_CONFIG, "organization %s has no MSP", path);
 	organization->msp_config = proto_bytes(msp_value->value);
 	status = msp_manager_add(reader->bundle->msps, organization->msp_config, &msp, reader->error);
 	if (status != FB_OK)

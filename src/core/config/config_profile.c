@@ -30,10 +30,10 @@ at_organization(FbError *error, FbStatus status, size_t index, const char *name)
 	if (status != FB_OK && error != NULL && error->detail[0] == '\0')
 	{
 		if (name != NULL)
-			fb_error_detail(error, "It is organisation %zu of the profile, \"%s\".", index + 1,
+			fb_error_detail(error, "It is organization %zu of the profile, \"%s\".", index + 1,
 							name);
 		else
-			fb_error_detail(error, "It is organisation %zu of the profile.", index + 1);
+			fb_error_detail(error, "It is organization %zu of the profile.", index + 1);
 	}
 	return status;
 }
@@ -68,7 +68,7 @@ check_addresses(FbAllocator *allocator, const ConfigProfile *profile,
 									&port, error));
 	if (organization->orderer && organization->endpoints_count == 0 &&
 		profile->orderer_addresses_count == 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "an orderer organisation has no endpoint");
+		return fb_fail(error, FB_INVALID_CONFIG, "an orderer organization has no endpoint");
 	for (size_t i = 0; i < organization->anchors_count; i++)
 		if (organization->anchors[i].host == NULL || organization->anchors[i].host[0] == '\0' ||
 			organization->anchors[i].port == 0 || organization->anchors[i].port > UINT16_MAX)
@@ -92,7 +92,7 @@ check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t 
 	if (!organization->application && !organization->orderer)
 		return at_organization(error,
 							   fb_fail(error, FB_INVALID_CONFIG,
-									   "an organisation is neither application nor orderer member"),
+									   "an organization is neither application nor orderer member"),
 							   index, organization->name);
 	FB_TRY(at_organization(error, msp_manager_add(msps, organization->msp_config, &msp, error),
 						   index, organization->name));
@@ -107,7 +107,7 @@ check_organization(FbAllocator *allocator, const ConfigProfile *profile, size_t 
 		const char *other = profile->organizations[i].name;
 
 		if (strcmp(other != NULL ? other : msp_id(msp_manager_msp(msps, i)), name) == 0)
-			return fb_fail(error, FB_INVALID_CONFIG, "organisation \"%s\" is given twice", name);
+			return fb_fail(error, FB_INVALID_CONFIG, "organization \"%s\" is given twice", name);
 	}
 	return at_organization(error, check_addresses(allocator, profile, organization, error), index,
 						   name);
@@ -136,11 +136,11 @@ check_consenter_issuer(const ConfigProfile *profile, const ConfigConsenter *cons
 		return status;
 	fb_fail(
 		error, FB_INVALID_CONFIG,
-		"TLS %s certificate of consenter %s:%u is not issued by an orderer organisation of the channel",
+		"TLS %s certificate of consenter %s:%u is not issued by an orderer organization of the channel",
 		kind, consenter->host, consenter->port);
 	fb_error_hint(
 		error,
-		"Its issuer must be among the TLS root certificates of an orderer organisation's MSP.");
+		"Its issuer must be among the TLS root certificates of an orderer organization's MSP.");
 	return FB_INVALID_CONFIG;
 }
 
@@ -260,9 +260,9 @@ check_with_msps(FbAllocator *allocator, const ConfigProfile *profile, MspManager
 		members_count += profile->organizations[i].application;
 	}
 	if (members_count == 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "channel has no application organisation");
+		return fb_fail(error, FB_INVALID_CONFIG, "channel has no application organization");
 	if (orderers_count == 0)
-		return fb_fail(error, FB_INVALID_CONFIG, "channel has no orderer organisation");
+		return fb_fail(error, FB_INVALID_CONFIG, "channel has no orderer organization");
 	return check_consenters(profile, msps, error);
 }
 

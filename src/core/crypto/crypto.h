@@ -281,7 +281,7 @@ extern FbStatus crypto_certificate_pem(const CryptoCertificate *certificate, FbA
  * ECDSA. issuer: the certificate that signed this one (itself when self-signed). Errors:
  * FB_INVALID_CERTIFICATE (signature malformed).
  */
-extern FbStatus crypto_certificate_normalised_der(const CryptoCertificate *certificate,
+extern FbStatus crypto_certificate_normalized_der(const CryptoCertificate *certificate,
 												  const CryptoCertificate *issuer,
 												  FbAllocator *allocator, FbBytes *der,
 												  FbError *error);

@@ -485,7 +485,7 @@ signature_algorithm_allowed(int signature_nid)
 }
 
 FbStatus
-crypto_certificate_normalised_der(const CryptoCertificate *certificate,
+crypto_certificate_normalized_der(const CryptoCertificate *certificate,
 								  const CryptoCertificate *issuer, FbAllocator *allocator,
 								  FbBytes *der, FbError *error)
 {

@@ -130,7 +130,7 @@ msp_normalize(const CryptoCertificate *certificate, const CryptoCertificate *iss
 {
 	if (issuer == NULL)
 		return fb_bytes_copy(allocator, crypto_certificate_der(certificate), normal, error);
-	return crypto_certificate_normalised_der(certificate, issuer, allocator, normal, error);
+	return crypto_certificate_normalized_der(certificate, issuer, allocator, normal, error);
 }
 
 /* root certificates first, then intermediate ones */
@@ -146,7 +146,7 @@ authority_at(Msp *msp, size_t index)
  * replaced, because they are found with the certificates as configured.
  */
 static FbStatus
-normalise_cas(Msp *msp, FbAllocator *scratch, FbError *error)
+normalize_cas(Msp *msp, FbAllocator *scratch, FbError *error)
 {
 	size_t count = msp->roots.count + msp->intermediates.count;
 	FbBytes *normal = fb_allocate_array(scratch, count, sizeof(FbBytes));
@@ -482,7 +482,7 @@ msp_fill(Msp *msp, FbBytes bytes, FbAllocator *scratch, FbError *error)
 							 &msp->roots, error));
 	FB_TRY(load_certificates(msp, config->intermediate_certs, config->n_intermediate_certs,
 							 "intermediate certificate", &msp->intermediates, error));
-	FB_TRY(normalise_cas(msp, scratch, error));
+	FB_TRY(normalize_cas(msp, scratch, error));
 	FB_TRY(load_crls(msp, config, error));
 	FB_TRY(
 		check_cas(msp, &msp->roots, &msp->roots, &msp->intermediates, "root certificate", error));

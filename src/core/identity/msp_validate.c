@@ -256,7 +256,7 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	if (msp->node_ous)
 		FB_TRY(check_node_ous(identity, certificate, error));
 
-	status = crypto_certificate_normalised_der(certificate, issuer, scratch, &normal, error);
+	status = crypto_certificate_normalized_der(certificate, issuer, scratch, &normal, error);
 	FB_TRY(status);
 	identity->form = normal_form(issuer);
 	crypto_sha256(normal, identity->digest);

@@ -1,7 +1,7 @@
 /*
  * membership.c: who votes. "A server always uses the latest configuration in its log, regardless of
  * whether the entry is committed" (thesis 4.1), and one node is added or removed at a time, so that
- * majorities of neighbours always overlap.
+ * majorities of neighbors always overlap.
  *
  * A leader starts a change only when the one before is committed, and an entry of its own term too.
  * So of all configurations in a log only the last can ever be truncated, and remembering the one

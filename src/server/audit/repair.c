@@ -193,7 +193,7 @@ refuse_unrepaired(Repair *repair, uint64 number)
 						 repair->last_error.message, repair->last_error.detail[0] ? ": " : "",
 						 repair->last_error.detail),
 		 errhint(
-			 "Try again when the other organisations' nodes answer; fabric.nodes lists them.")));
+			 "Try again when the other organizations' nodes answer; fabric.nodes lists them.")));
 }
 
 /* rows with a number that the chain has not reached, and that are not valid by themselves */

@@ -443,7 +443,7 @@ package_install(FbBytes bytes, bool allow_warnings)
 			 errmsg("chaincode package \"%s\" is of type \"%s\"", package.package_id, package.type),
 			 errdetail("This node runs packages of type \"%s\".", CHAINCODE_TYPE_SQL),
 			 errhint(
-				 "An organisation can approve a definition without a package; it then validates, but "
+				 "An organization can approve a definition without a package; it then validates, but "
 				 "does not endorse.")));
 	if (OidIsValid(get_namespace_oid(package.schema_name, true)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_SCHEMA),

@@ -65,7 +65,7 @@ lifecycle_put(const DefinitionReader *state, FbBytes key, FbBytes value)
 }
 
 static DefinitionReader
-organisation_state(const Invocation *invocation, const char *msp_id)
+organization_state(const Invocation *invocation, const char *msp_id)
 {
 	DefinitionReader reader = invocation->public_state;
 
@@ -374,7 +374,7 @@ lifecycle_approve(Invocation *invocation)
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs *args;
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgResult result =
 		LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_RESULT__INIT;
-	DefinitionReader state = organisation_state(invocation, guc_node_msp_id);
+	DefinitionReader state = organization_state(invocation, guc_node_msp_id);
 	const char *package_id = "";
 	ChaincodeDefinition definition;
 	char *private_name;
@@ -415,7 +415,7 @@ lifecycle_approve(Invocation *invocation)
 	 */
 	if (definition.sequence == current + 1 &&
 		is_redefinition(&state, private_name, &definition, package_id))
-		lifecycle_error("this organisation has approved sequence " INT64_FORMAT
+		lifecycle_error("this organization has approved sequence " INT64_FORMAT
 						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
@@ -553,13 +553,13 @@ lifecycle_commit(Invocation *invocation)
 			ereport(
 				ERROR,
 				(fb_errcode(FB_LIFECYCLE_ERROR),
-				 errmsg("chaincode definition not agreed to by this organisation (%s)",
+				 errmsg("chaincode definition not agreed to by this organization (%s)",
 						guc_node_msp_id),
 				 errhint(
 					 "fabric.check_commit_readiness shows who approved, and in what the definitions differ.")));
 	}
 	if (!is_member)
-		lifecycle_error("this node's organisation (%s) is not a member of channel \"%s\"",
+		lifecycle_error("this node's organization (%s) is not a member of channel \"%s\"",
 						guc_node_msp_id, invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
@@ -679,7 +679,7 @@ query_approved(Invocation *invocation)
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
 	Lifecycle__ChaincodeSource__Unavailable unavailable =
 		LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
-	DefinitionReader state = organisation_state(invocation, guc_node_msp_id);
+	DefinitionReader state = organization_state(invocation, guc_node_msp_id);
 	ChaincodeDefinition definition;
 	int64 sequence;
 	char *private_name;
@@ -698,7 +698,7 @@ query_approved(Invocation *invocation)
 	private_name = psprintf("%s#" INT64_FORMAT, args->name, sequence);
 	if (!definition_has_metadata(&state, "namespaces", private_name, "ChaincodeParameters"))
 		lifecycle_error(
-			"this organisation has not approved chaincode \"%s\", sequence " INT64_FORMAT
+			"this organization has not approved chaincode \"%s\", sequence " INT64_FORMAT
 			", on channel \"%s\"",
 			args->name, sequence, invocation->simulation->request->channel);
 	memset(&definition, 0, sizeof(definition));
@@ -781,11 +781,11 @@ check_access(const Invocation *invocation, const char *function)
 					invocation->simulation->request->channel),
 			 path != NULL
 				 ? errdetail(
-					   "Policy \"%s\" is not satisfied by the client's identity of organisation \"%s\".",
+					   "Policy \"%s\" is not satisfied by the client's identity of organization \"%s\".",
 					   path, identity_msp_id(identity))
 				 : errdetail(
-					   "This is for administrators of organisation \"%s\"; the client is an identity of "
-					   "organisation \"%s\" with role %s.",
+					   "This is for administrators of organization \"%s\"; the client is an identity of "
+					   "organization \"%s\" with role %s.",
 					   guc_node_msp_id, identity_msp_id(identity),
 					   identity_role_name(identity_role(identity)))));
 }

@@ -384,7 +384,7 @@ shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count
 						errdetail("The role is \"member\" or \"peer\".")));
 	if (msp_ids_count == 0)
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
-						errmsg("a state policy needs at least one organisation")));
+						errmsg("a state policy needs at least one organization")));
 	memcpy(sorted, msp_ids, msp_ids_count * sizeof(FbBytes));
 	qsort(sorted, msp_ids_count, sizeof(FbBytes), shim_compare_bytes);
 	initStringInfo(&text);

@@ -538,15 +538,15 @@ find_schema(Simulation *simulation, ChaincodeDefinition *definition)
 			ERROR,
 			(fb_errcode(FB_CHAINCODE_NOT_FOUND),
 			 errmsg(
-				 "chaincode definition \"%s\" at sequence %lld has not been approved by this organisation",
+				 "chaincode definition \"%s\" at sequence %lld has not been approved by this organization",
 				 definition->name, (long long) definition->sequence),
-			 errdetail("Channel \"%s\", organisation \"%s\".", request->channel, guc_node_msp_id),
+			 errdetail("Channel \"%s\", organization \"%s\".", request->channel, guc_node_msp_id),
 			 errhint(
-				 "An administrator of the organisation can approve it with fabric.approve_chaincode.")));
+				 "An administrator of the organization can approve it with fabric.approve_chaincode.")));
 	if (package_id == NULL)
 		ereport(ERROR,
 				(fb_errcode(FB_CHAINCODE_NOT_FOUND),
-				 errmsg("chaincode \"%s\" was approved without a package by this organisation",
+				 errmsg("chaincode \"%s\" was approved without a package by this organization",
 						definition->name),
 				 errhint("Approve the definition again with a package id.")));
 	schema = function_cache_schema(package_id);

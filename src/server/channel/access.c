@@ -81,7 +81,7 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 						errmsg("the certificate of \"%s\" of %s has expired",
 							   crypto_certificate_subject(identity_certificate(identity)),
 							   identity_msp_id(identity)),
-						errhint("Enrol again and use the new certificate.")));
+						errhint("Enroll again and use the new certificate.")));
 	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
 	if (!valid)
 		ereport(

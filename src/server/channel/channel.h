@@ -43,7 +43,7 @@ extern List *channel_memberships(
 
 /*
  * The genesis block of a new channel from its profile, a document with the content of
- * configtx.yaml: organisations, consenters, orderer_addresses, batch_size, batch_timeout, acls,
+ * configtx.yaml: organizations, consenters, orderer_addresses, batch_size, batch_timeout, acls,
  * policies (see docs/operations.md). Raises FB_INVALID_ARGUMENT, and what config_genesis_block
  * raises.
  */

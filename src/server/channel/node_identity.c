@@ -161,7 +161,7 @@ node_signer(void)
 			(fb_errcode(FB_NOT_CONFIGURED),
 			 errmsg("setting \"%s\" is not set", "fabric.node_msp_id"),
 			 errhint(
-				 "Set it to the MSP ID of this node's organisation in postgresql.conf and reload.")));
+				 "Set it to the MSP ID of this node's organization in postgresql.conf and reload.")));
 	mark_file(guc_node_certificate_file, &certificate_mark);
 	mark_file(guc_node_key_file, &key_mark);
 	certificate = node_read_file("fabric.node_certificate_file", guc_node_certificate_file, false);
@@ -224,7 +224,7 @@ node_channel_signer(const Channel *channel)
 		 errmsg("this node cannot sign anything on channel \"%s\"", channel->name),
 		 errdetail("%s%s%s", error.message, error.detail[0] ? ": " : "", error.detail),
 		 errhint(
-			 "Check fabric.node_certificate_file and fabric.node_msp_id: the other organisations would not accept it.")));
+			 "Check fabric.node_certificate_file and fabric.node_msp_id: the other organizations would not accept it.")));
 }
 
 uint64

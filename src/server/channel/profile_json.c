@@ -168,7 +168,7 @@ parse_address(const char *where, const char *text, ConfigAddress *address)
 }
 
 static void
-take_organisation(JsonbContainer *object, int index, ProfileOrganization *organisation)
+take_organization(JsonbContainer *object, int index, ProfileOrganization *organization)
 {
 	static const char *const names[] = {"msp_id",
 										"name",
@@ -184,7 +184,7 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 										"anchor_peers",
 										NULL};
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	const char *where = psprintf("organisations[%d]", index);
+	const char *where = psprintf("organizations[%d]", index);
 	MspParts parts = {0};
 	char **anchors;
 	ConfigAddress *addresses;
@@ -206,19 +206,19 @@ take_organisation(JsonbContainer *object, int index, ProfileOrganization *organi
 												   &parts.tls_intermediate_certificates_count);
 	parts.node_ous = true;
 	error_check(msp_config_make(&parts, allocator, &config, &error), &error);
-	error_check(msp_config_wrap(config, allocator, &organisation->msp_config, &error), &error);
+	error_check(msp_config_wrap(config, allocator, &organization->msp_config, &error), &error);
 
-	organisation->name = text_member(object, where, "name");
-	organisation->application = boolean_member(object, where, "application", true);
-	organisation->endpoints =
-		(const char *const *) text_list(object, where, "endpoints", &organisation->endpoints_count);
-	organisation->orderer =
-		boolean_member(object, where, "orderer", organisation->endpoints_count > 0);
-	anchors = text_list(object, where, "anchor_peers", &organisation->anchors_count);
-	addresses = palloc0(organisation->anchors_count * sizeof(ConfigAddress) + 1);
-	for (size_t i = 0; i < organisation->anchors_count; i++)
+	organization->name = text_member(object, where, "name");
+	organization->application = boolean_member(object, where, "application", true);
+	organization->endpoints =
+		(const char *const *) text_list(object, where, "endpoints", &organization->endpoints_count);
+	organization->orderer =
+		boolean_member(object, where, "orderer", organization->endpoints_count > 0);
+	anchors = text_list(object, where, "anchor_peers", &organization->anchors_count);
+	addresses = palloc0(organization->anchors_count * sizeof(ConfigAddress) + 1);
+	for (size_t i = 0; i < organization->anchors_count; i++)
 		parse_address(where, anchors[i], &addresses[i]);
-	organisation->anchors = addresses;
+	organization->anchors = addresses;
 }
 
 static void
@@ -242,22 +242,22 @@ take_consenter(JsonbContainer *object, int index, ConfigConsenter *consenter)
 static void
 take_lists(JsonbContainer *root, ConfigProfile *profile)
 {
-	JsonbContainer *organisations = container_member(root, "profile", "organisations", true);
+	JsonbContainer *organizations = container_member(root, "profile", "organizations", true);
 	JsonbContainer *consenters = container_member(root, "profile", "consenters", true);
-	uint32 organisations_count = organisations == NULL ? 0 : JsonContainerSize(organisations);
+	uint32 organizations_count = organizations == NULL ? 0 : JsonContainerSize(organizations);
 	uint32 consenters_count = consenters == NULL ? 0 : JsonContainerSize(consenters);
-	ProfileOrganization *organisation_list =
-		palloc0(organisations_count * sizeof(ProfileOrganization) + 1);
+	ProfileOrganization *organization_list =
+		palloc0(organizations_count * sizeof(ProfileOrganization) + 1);
 	ConfigConsenter *consenter_list = palloc0(consenters_count * sizeof(ConfigConsenter) + 1);
 
-	for (uint32 i = 0; i < organisations_count; i++)
-		take_organisation(object_element(organisations, i, psprintf("organisations[%u]", i)),
-						  (int) i, &organisation_list[i]);
+	for (uint32 i = 0; i < organizations_count; i++)
+		take_organization(object_element(organizations, i, psprintf("organizations[%u]", i)),
+						  (int) i, &organization_list[i]);
 	for (uint32 i = 0; i < consenters_count; i++)
 		take_consenter(object_element(consenters, i, psprintf("consenters[%u]", i)), (int) i,
 					   &consenter_list[i]);
-	profile->organizations = organisation_list;
-	profile->organizations_count = organisations_count;
+	profile->organizations = organization_list;
+	profile->organizations_count = organizations_count;
 	profile->consenters = consenter_list;
 	profile->consenters_count = consenters_count;
 }
@@ -314,7 +314,7 @@ take_acls(JsonbContainer *root, ConfigProfile *profile)
 }
 
 /*
- * "MAJORITY Admins" and the like are rules over the organisations' policies, everything else is
+ * "MAJORITY Admins" and the like are rules over the organizations' policies, everything else is
  * policy language
  */
 static bool
@@ -350,7 +350,7 @@ take_policies(JsonbContainer *root, ConfigProfile *profile)
 FbBytes
 channel_genesis_block(const char *name, Jsonb *document)
 {
-	static const char *const names[] = {"organisations",	 "consenters",
+	static const char *const names[] = {"organizations",	 "consenters",
 										"orderer_addresses", "batch_size",
 										"batch_timeout",	 "acls",
 										"policies",			 NULL};

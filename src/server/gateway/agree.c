@@ -371,7 +371,7 @@ raise_mismatch(const FanOut *fan_out)
 		detail.data[--detail.len] = '\0';
 	ereport(
 		ERROR,
-		(fb_errcode(FB_ENDORSEMENT_MISMATCH), errmsg("the organisations' endorsements differ"),
+		(fb_errcode(FB_ENDORSEMENT_MISMATCH), errmsg("the organizations' endorsements differ"),
 		 errdetail_internal("%s", detail.data),
 		 errhint(
 			 "Chaincode must give the same result everywhere: compare the installed packages, and look for random values or "
@@ -412,10 +412,10 @@ answers_raise(FanOut *fan_out)
 	ereport(
 		ERROR,
 		(fb_errcode(FB_ENDORSEMENT_FAILED),
-		 errmsg("not enough organisations endorsed the transaction"),
+		 errmsg("not enough organizations endorsed the transaction"),
 		 detail.len > 0
 			 ? errdetail_internal("%s", detail.data)
 			 : errdetail(
-				   "No organisation that the endorsement policy asks for can be reached from this node."),
-		 errhint("Look at fabric.nodes, and try again when the organisations' nodes answer.")));
+				   "No organization that the endorsement policy asks for can be reached from this node."),
+		 errhint("Look at fabric.nodes, and try again when the organizations' nodes answer.")));
 }

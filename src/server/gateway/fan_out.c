@@ -532,7 +532,7 @@ gather_answers(FanOut *fan_out, const uint32_t **chosen, size_t *chosen_count)
 }
 
 void
-fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *organisations,
+fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *organizations,
 				GatewayTransaction *transaction)
 {
 	FanOut fan_out = {.allocator = memory_allocator(CurrentMemoryContext),
@@ -549,7 +549,7 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	fan_out.seen_height = height_of_node(fan_out.channel);
 	/* use the newest definition, also in a SQL transaction whose snapshot is older */
 	PushActiveSnapshot(GetLatestSnapshot());
-	fan_out.plan = plan_create(fan_out.channel, proposal, organisations);
+	fan_out.plan = plan_create(fan_out.channel, proposal, organizations);
 	PopActiveSnapshot();
 	fan_out.branches = palloc0(fan_out.plan->members_count * sizeof(Branch) + 1);
 	fan_out.deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_endorsement_timeout);
@@ -569,9 +569,9 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 }
 
 void
-gateway_endorse(const ProposalView *proposal, List *organisations, GatewayTransaction *transaction)
+gateway_endorse(const ProposalView *proposal, List *organizations, GatewayTransaction *transaction)
 {
 	char *channel = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->channel_id);
 
-	fan_out_endorse(channel_open(channel), proposal, organisations, transaction);
+	fan_out_endorse(channel_open(channel), proposal, organizations, transaction);
 }

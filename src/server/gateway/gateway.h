@@ -27,7 +27,7 @@ typedef struct GatewayRequest
 	const TransientEntry *transient;
 	size_t transient_count;
 	bool is_init;
-	List *endorsing_organisations; /* of char * (MSP ids); NIL: the policy decides */
+	List *endorsing_organizations; /* of char * (MSP ids); NIL: the policy decides */
 } GatewayRequest;
 
 /*
@@ -49,12 +49,12 @@ typedef struct GatewayTransaction
 /*
  * Collect endorsements for a signed proposal. The requests to the other organizations run while
  * this node simulates. An organization that does not answer is replaced if another combination
- * satisfies the policy. organisations NIL: the chaincode's policy decides. Raises
+ * satisfies the policy. organizations NIL: the chaincode's policy decides. Raises
  * FB_CHAINCODE_ERROR (the chaincode refused), FB_ENDORSEMENT_FAILED (detail: each organization's
  * failure), FB_ENDORSEMENT_MISMATCH (detail: which organizations differ in which key),
  * FB_CHAINCODE_NOT_FOUND, and what endorser_endorse raises.
  */
-extern void gateway_endorse(const ProposalView *proposal, List *organisations,
+extern void gateway_endorse(const ProposalView *proposal, List *organizations,
 							GatewayTransaction *transaction);
 
 /*

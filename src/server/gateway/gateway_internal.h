@@ -104,7 +104,7 @@ typedef struct EndorsementPlan
  * not in the channel or has no address).
  */
 extern EndorsementPlan *plan_create(const Channel *channel, const ProposalView *proposal,
-									List *organisations);
+									List *organizations);
 /* the same without a proposal: for any call of the chaincode */
 extern EndorsementPlan *plan_create_for_chaincode(const Channel *channel, const char *chaincode);
 /*
@@ -200,7 +200,7 @@ typedef struct FanOut
 extern FbBytes plan_call_name(const ProposalView *proposal);
 /* gateway_endorse for an open channel */
 extern void fan_out_endorse(const Channel *channel, const ProposalView *proposal,
-							List *organisations, GatewayTransaction *transaction);
+							List *organizations, GatewayTransaction *transaction);
 /* the address of a member, or "this node", for notes */
 extern const char *answers_member_label(const FanOut *fan_out, uint32_t member);
 extern void answers_note_failure(FanOut *fan_out, uint32_t member, const char *why);

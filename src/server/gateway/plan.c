@@ -72,12 +72,12 @@ add_all(EndorsementPlan *plan, const Channel *channel, FbBytes call_name)
 }
 
 static void
-add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, FbBytes call_name)
+add_named(EndorsementPlan *plan, const Channel *channel, List *organizations, FbBytes call_name)
 {
 	ListCell *cell;
 
 	plan->fixed = true;
-	foreach(cell, organisations)
+	foreach(cell, organizations)
 	{
 		const char *msp_id = lfirst(cell);
 		bool own = strcmp(msp_id, guc_node_msp_id) == 0;
@@ -92,7 +92,7 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organisations, Fb
 		ereport(
 			ERROR,
 			(fb_errcode(FB_INVALID_ARGUMENT),
-			 errmsg("organisation \"%s\" cannot be asked for an endorsement",
+			 errmsg("organization \"%s\" cannot be asked for an endorsement",
 					error_excerpt(msp_id)),
 			 own ? errdetail("This node has not installed an approved package of the chaincode.")
 				 : errdetail(
@@ -117,10 +117,10 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 	ereport(
 		ERROR,
 		(fb_errcode(FB_INVALID_ARGUMENT),
-		 errmsg("organisation \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
+		 errmsg("organization \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
 				channel->name),
 		 errdetail(
-			 "It is no application organisation of the channel, or this node is not configured.")));
+			 "It is no application organization of the channel, or this node is not configured.")));
 }
 
 /* Does the call concern the caller's organization alone? Then its own node endorses. */
@@ -217,19 +217,19 @@ plan_create_for_chaincode(const Channel *channel, const char *chaincode)
 }
 
 EndorsementPlan *
-plan_create(const Channel *channel, const ProposalView *proposal, List *organisations)
+plan_create(const Channel *channel, const ProposalView *proposal, List *organizations)
 {
 	char *chaincode =
 		fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->chaincode_name);
 	EndorsementPlan *plan;
 
-	if (organisations == NIL && !concerns_caller_alone(proposal))
+	if (organizations == NIL && !concerns_caller_alone(proposal))
 		return plan_for_call(channel, chaincode, plan_call_name(proposal));
 	plan = make_plan(channel, chaincode);
-	if (organisations == NIL)
+	if (organizations == NIL)
 		add_this_node(plan, channel);
 	else
-		add_named(plan, channel, organisations, plan_call_name(proposal));
+		add_named(plan, channel, organizations, plan_call_name(proposal));
 	return plan;
 }
 

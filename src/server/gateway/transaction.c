@@ -117,9 +117,9 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	{
 		transaction_new_proposal(request, signer_identity(signer), &proposal);
 		proposal.signature = sign_as(signer, proposal.bytes);
-		fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
+		fan_out_endorse(channel, &proposal, request->endorsing_organizations, transaction);
 		if (wait && take_turns(channel, transaction))
-			fan_out_endorse(channel, &proposal, request->endorsing_organisations, transaction);
+			fan_out_endorse(channel, &proposal, request->endorsing_organizations, transaction);
 		submit_and_wait(channel, signer, wait, transaction, status);
 	}
 	PG_FINALLY();
@@ -316,8 +316,8 @@ evaluate_elsewhere(const Channel *channel, const ProposalView *proposal, FbError
 				 errmsg("chaincode \"%s\" is not installed on this node",
 						FB_DISPLAY(proposal->chaincode_name)),
 				 errdetail(
-					 "The proposal has transient data, which is not sent to other organisations."),
-				 errhint("Install the package and approve it for this organisation.")));
+					 "The proposal has transient data, which is not sent to other organizations."),
+				 errhint("Install the package and approve it for this organization.")));
 	if (reasons.len == 0)
 		error_throw(own_error);
 	ereport(ERROR, (fb_errcode(own_error->status), errmsg_internal("%s", own_error->message),
@@ -345,7 +345,7 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 		return true;
 	fb_fail(error, FB_CHAINCODE_NOT_FOUND,
 			"chaincode \"%s\" is not installed on this node, and no other node answered", name);
-	fb_error_hint(error, "Install the package and approve it for this organisation.");
+	fb_error_hint(error, "Install the package and approve it for this organization.");
 	return false;
 }
 

@@ -2,7 +2,7 @@
  * guard.c: the triggers of the append-only tables.
  *
  * They stop mistakes, not superusers, who can disable them: against those there are the hash chain,
- * the signatures and the other organisations' copies (verify_chain).
+ * the signatures and the other organizations' copies (verify_chain).
  *
  * Problem. A new block's data hash must be that of the transactions that can be read back from
  * their table, or the chain has a block that cannot be verified. Reading them back costs a

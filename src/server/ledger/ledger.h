@@ -292,7 +292,7 @@ extern bool history_version_before(const Ledger *ledger, FbBytes namespace_name,
 
 extern void history_clear(const Ledger *ledger);
 
-/* ---- private_store.c: plaintext of private data which this node's organisation holds ---- */
+/* ---- private_store.c: plaintext of private data which this node's organization holds ---- */
 
 extern bool private_store_get(const Ledger *ledger, FbBytes namespace_name, FbBytes collection,
 							  FbBytes key, Snapshot snapshot, StateRow *row);
@@ -317,7 +317,7 @@ extern void private_store_put_transient(const Ledger *ledger, const char *tx_id,
 extern bool private_store_take_transient(const Ledger *ledger, const char *tx_id,
 										 FbBytes *private_rwset);
 /*
- * the committed transaction wrote a collection of this organisation, and its plaintext is not here;
+ * the committed transaction wrote a collection of this organization, and its plaintext is not here;
  * was that noted?
  */
 extern void private_store_note_missing(const Ledger *ledger, RwSetVersion transaction);

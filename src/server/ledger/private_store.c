@@ -1,5 +1,5 @@
 /*
- * private_store.c: plaintext of private data which this node's organisation holds, before and after
+ * private_store.c: plaintext of private data which this node's organization holds, before and after
  * its transaction is committed
  */
 #include "server/ledger/ledger_internal.h"

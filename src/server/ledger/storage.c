@@ -43,7 +43,7 @@ static const char *const partitioned_tables[] = {"raft_log",	"transaction", "blo
 												 "transient"};
 
 /*
- * whatever ALTER DEFAULT PRIVILEGES says of tables: other organisations' nodes may look into the
+ * whatever ALTER DEFAULT PRIVILEGES says of tables: other organizations' nodes may look into the
  * schema
  */
 static const char *const privileges_sql = "REVOKE ALL ON fabric_internal.%s_%d FROM PUBLIC";

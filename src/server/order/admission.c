@@ -51,7 +51,7 @@ check_expiration(const ConfigBundle *bundle, FbBytes creator, int64 now, FbError
 	fb_error_detail(error, "It is \"%s\" of %s.",
 					crypto_certificate_subject(identity_certificate(identity)),
 					identity_msp_id(identity));
-	fb_error_hint(error, "Enrol again and sign with the new certificate.");
+	fb_error_hint(error, "Enroll again and sign with the new certificate.");
 	return FB_CERTIFICATE_EXPIRED;
 }
 

@@ -8,7 +8,7 @@
  * EVIDENCE_WRITE_MS, because their sender decides how many there are. The table keeps the evidence
  * after the worker has ended.
  *
- * An administrator acknowledges evidence by inserting into raft_acknowledgement, never by updating
+ * An administrator acknowledges evidence by inserting into raft_acknowledgment, never by updating
  * the row itself: Raft would have to wait for the row lock of an administrator's open transaction.
  */
 #include "server/order/order_internal.h"
@@ -27,7 +27,7 @@ count_on(const char *channel, const char *kind, uint64 consenter_id, uint64 coun
 		.sql =
 			"UPDATE fabric_internal.raft_evidence e SET last_at = clock_timestamp(), occurrences = occurrences + $4 "
 			"WHERE channel = $1 AND kind = $2 AND consenter_id = $3 AND NOT EXISTS "
-			"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
+			"(SELECT FROM fabric_internal.raft_acknowledgment k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
 		.argument_count = 4,
 		.argument_types = {TEXTOID, TEXTOID, INT8OID, INT8OID},
 	};
@@ -133,7 +133,7 @@ order_has_evidence(const char *channel, const char *kind)
 	static SpiStatement statement = {
 		.sql =
 			"SELECT FROM fabric_internal.raft_evidence e WHERE channel = $1 AND kind = $2 AND NOT EXISTS "
-			"(SELECT FROM fabric_internal.raft_acknowledgement k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
+			"(SELECT FROM fabric_internal.raft_acknowledgment k WHERE k.channel = e.channel AND k.up_to >= e.last_at)",
 		.argument_count = 2,
 		.argument_types = {TEXTOID, TEXTOID},
 	};
@@ -155,7 +155,7 @@ order_acknowledge_evidence(const char *channel, TimestampTz up_to)
 {
 	static SpiStatement statement = {
 		.sql =
-			"WITH a AS (INSERT INTO fabric_internal.raft_acknowledgement (channel, up_to, acknowledged_at, acknowledged_by) "
+			"WITH a AS (INSERT INTO fabric_internal.raft_acknowledgment (channel, up_to, acknowledged_at, acknowledged_by) "
 			"VALUES ($1, $2, clock_timestamp(), $3)) "
 			"SELECT count(*) FROM fabric.raft_evidence WHERE channel = $1 AND last_at <= $2",
 		.argument_count = 3,

@@ -102,7 +102,7 @@ define_node_settings(void)
 	define_text("fabric.database", &guc_database, "postgres", startup_context(),
 				"Database that holds the extension; the background workers connect to it.");
 	define_text("fabric.node_msp_id", &guc_node_msp_id, "", PGC_SIGHUP,
-				"MSP ID of the organisation that this node belongs to.");
+				"MSP ID of the organization that this node belongs to.");
 	define_text("fabric.node_certificate_file", &guc_node_certificate_file, "", PGC_SIGHUP,
 				"Certificate (PEM) with which this node endorses and orders.");
 	define_text("fabric.node_key_file", &guc_node_key_file, "", PGC_SIGHUP,
@@ -112,7 +112,7 @@ define_node_settings(void)
 	define_text("fabric.tls_key_file", &guc_tls_key_file, "", PGC_SIGHUP,
 				"Private key (PEM, mode 0600) of the TLS client certificate.");
 	define_text("fabric.tls_ca_file", &guc_tls_ca_file, "", PGC_SIGHUP,
-				"TLS root certificates (PEM) of the organisations of the network.");
+				"TLS root certificates (PEM) of the organizations of the network.");
 	define_text("fabric.node_role", &guc_node_role, "", PGC_SIGHUP,
 				"Database role as which this node logs in at other nodes.");
 	define_text(
@@ -300,7 +300,7 @@ define_times(void)
 	define_number(
 		"fabric.raft_election_timeout", &guc_raft_election_timeout, 1000, 50, 600000, PGC_SIGHUP,
 		GUC_UNIT_MS,
-		"Time without a leader after which an orderer calls an election (randomised up to twice this value).");
+		"Time without a leader after which an orderer calls an election (randomized up to twice this value).");
 	define_number(
 		"fabric.raft_heartbeat_interval", &guc_raft_heartbeat_interval, 100, 10, 60000, PGC_SIGHUP,
 		GUC_UNIT_MS,

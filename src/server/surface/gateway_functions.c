@@ -113,7 +113,7 @@ submit_transaction(PG_FUNCTION_ARGS)
 
 	take_call(fcinfo, &request);
 	request.transient = argument_transient(fcinfo, 4, "transient", &request.transient_count);
-	request.endorsing_organisations = argument_text_list(fcinfo, 5, "endorsing_orgs");
+	request.endorsing_organizations = argument_text_list(fcinfo, 5, "endorsing_orgs");
 	argument_require(fcinfo, 6, "wait");
 	argument_require(fcinfo, 7, "is_init");
 	request.is_init = PG_GETARG_BOOL(7);
@@ -326,7 +326,7 @@ fabric_commit_chaincode(PG_FUNCTION_ARGS)
 	take_parameters(fcinfo, 4, &parameters);
 	set_lifecycle_call(fcinfo, &request, "CommitChaincodeDefinition",
 					   lifecycle_commit_arguments(&parameters));
-	request.endorsing_organisations = argument_text_list(fcinfo, 7, "endorsing_orgs");
+	request.endorsing_organizations = argument_text_list(fcinfo, 7, "endorsing_orgs");
 	(void) run_whole_call(&request);
 	PG_RETURN_VOID();
 }

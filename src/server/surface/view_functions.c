@@ -21,7 +21,7 @@ FABRIC_FUNCTION(fabric_internal_envelope_arguments);
 FABRIC_FUNCTION(fabric_internal_envelope_creator);
 FABRIC_FUNCTION(fabric_internal_envelope_bytes);
 FABRIC_FUNCTION(fabric_internal_envelope_event);
-FABRIC_FUNCTION(fabric_internal_organisations);
+FABRIC_FUNCTION(fabric_internal_organizations);
 FABRIC_FUNCTION(fabric_internal_nodes);
 
 /* tx_id_text(tx_id): the stored form as text */
@@ -208,7 +208,7 @@ anchor_list(const ConfigOrganization *organization)
 
 /* organizations(channel): one row for each MSP */
 Datum
-fabric_internal_organisations(PG_FUNCTION_ARGS)
+fabric_internal_organizations(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Channel *channel = channel_open(argument_text(fcinfo, 0, "channel"));

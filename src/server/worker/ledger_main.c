@@ -311,7 +311,7 @@ apply_next_entry(LedgerWorker *worker)
 static void
 look_at_fork(LedgerWorker *worker)
 {
-	bracket_begin("looking for an acknowledgement");
+	bracket_begin("looking for an acknowledgment");
 	worker->forked = fork_is_open(worker->channel);
 	bracket_commit();
 	if (worker->forked)

@@ -147,13 +147,13 @@ sub new
 	my $number = 0;
 	my @nodes;
 
-	die "a network has 1 to 20 organisations\n"
+	die "a network has 1 to 20 organizations\n"
 	  unless $orgs =~ /^\d+$/ && $orgs >= 1 && $orgs <= 20;
-	die "an organisation has 1 to 5 peers\n"
+	die "an organization has 1 to 5 peers\n"
 	  unless $peers_per_org =~ /^\d+$/ && $peers_per_org >= 1 && $peers_per_org <= 5;
-	die "an orderer organisation has 1 to 9 orderers\n"
+	die "an orderer organization has 1 to 9 orderers\n"
 	  if $orderer_org && !($orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= 9);
-	die "a network has 1 orderer to as many as it has organisations ($orgs)\n"
+	die "a network has 1 orderer to as many as it has organizations ($orgs)\n"
 	  if !$orderer_org && !($orderers =~ /^\d+$/ && $orderers >= 1 && $orderers <= $orgs);
 	my ($orderer_names, $other_names) =
 	  names_of_nodes($orgs, $peers_per_org, $orderers, $orderer_org);
@@ -434,7 +434,7 @@ sub create_identity
 sub profile
 {
 	my ($self, %changes) = @_;
-	my @organisations;
+	my @organizations;
 	my @consenters;
 
 	foreach my $home ($self->homes)
@@ -442,7 +442,7 @@ sub profile
 		my @members = grep { $_->{org} eq $home->{org} } $self->nodes;
 		my @orderers = grep { $_->{orderer} } @members;
 
-		push @organisations,
+		push @organizations,
 		  {
 			msp_id => $home->{msp_id},
 			root_certificates => [ slurp($home->path('ca.pem')) ],
@@ -462,7 +462,7 @@ sub profile
 			server_tls_certificate => slurp($node->path('keys/tls.pem'))
 		  };
 	}
-	return { organisations => \@organisations, consenters => \@consenters, %changes };
+	return { organizations => \@organizations, consenters => \@consenters, %changes };
 }
 
 # the first node makes the channel, all join it
@@ -603,12 +603,12 @@ sub description
 	my @orderers = $self->orderers;
 	my $orgs = grep { $_->{application} } $self->homes;
 	my $words =
-	  @peers == $orgs ? "$orgs organisations" : sprintf '%d organisations with %d peers each',
+	  @peers == $orgs ? "$orgs organizations" : sprintf '%d organizations with %d peers each',
 	  $orgs, @peers / $orgs;
 
 	return sprintf '%s, %d of them orderers too,', $words, scalar @orderers
 	  if $orderers[0]{application};
-	return sprintf '%s and an orderer organisation with %d orderers', $words, scalar @orderers;
+	return sprintf '%s and an orderer organization with %d orderers', $words, scalar @orderers;
 }
 
 # Do all of the above, with progress on the terminal. %options: those of new, and channel

@@ -15,7 +15,7 @@ use File::Temp   qw(tempdir);
 use POSIX        qw(strftime);
 
 our @EXPORT_OK =
-  qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organisation);
+  qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organization);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key
@@ -133,13 +133,13 @@ sub certificate_time
 # role at other nodes
 sub issue_tls
 {
-	my ($authority, $path, $organisation, $role, @hosts) = @_;
+	my ($authority, $path, $organization, $role, @hosts) = @_;
 	my @names = map { /^[\d.]+$/ ? "IP:$_" : "DNS:$_" } @hosts;
 
 	issue(
 		$authority,
 		$path,
-		"/O=$organisation/CN=$role",
+		"/O=$organization/CN=$role",
 		extensions => [
 			'keyUsage=critical,digitalSignature,keyEncipherment',
 			'extendedKeyUsage=serverAuth,clientAuth',
@@ -168,7 +168,7 @@ sub empty_config
 # A whole organization in $directory, as a foreign tool makes it: authority ca, identities node (OU
 # peer), admin and user1 with Fabric's NodeOUs, TLS authority tlsca and the node's TLS certificate
 # tls; each NAME.pem and NAME.key.
-sub create_test_organisation
+sub create_test_organization
 {
 	my ($directory, $msp_id, $node_role) = @_;
 

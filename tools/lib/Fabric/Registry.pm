@@ -46,13 +46,13 @@ sub deploy
 	my $package_id;
 
 	step(
-		'chaincode installed and approved by every organisation, committed',
+		'chaincode installed and approved by every organization, committed',
 		sub {
 			$package_id = $network->deploy($CHANNEL, $CHAINCODE, $self->{source},
 				policy => $self->policy($network));
 		});
 	step(
-		"application role $ROLE with a client identity at every organisation",
+		"application role $ROLE with a client identity at every organization",
 		sub {
 			$network->{facts}{registry_password} = password();
 			$network->create_application($_, $ROLE, $network->{facts}{registry_password})

@@ -10,7 +10,7 @@ use Time::HiRes qw(time);
 
 our @EXPORT_OK = qw(heading say_line step detail good bad emphasis thousands shell_word);
 
-my $colours = -t STDOUT && !defined $ENV{NO_COLOR} && ($ENV{TERM} // 'dumb') ne 'dumb';
+my $colors = -t STDOUT && !defined $ENV{NO_COLOR} && ($ENV{TERM} // 'dumb') ne 'dumb';
 
 $| = 1;
 
@@ -18,7 +18,7 @@ sub paint
 {
 	my ($code, $text) = @_;
 
-	return $colours ? "\e[${code}m$text\e[0m" : $text;
+	return $colors ? "\e[${code}m$text\e[0m" : $text;
 }
 
 sub good     { return paint('32', $_[0]) }
