@@ -236,10 +236,10 @@ test_bundle(void)
 		  strcmp(bundle->channel_capabilities[0], "V2_0") == 0);
 	CHECK(bundle->application_capabilities_count == 1 &&
 		  strcmp(bundle->application_capabilities[0], "V2_5") == 0);
-	CHECK(config_application_capability(bundle, "V2_5") &&
-		  config_application_capability(bundle, "V2_0") &&
-		  config_application_capability(bundle, "V1_1") &&
-		  !config_application_capability(bundle, "V9"));
+	CHECK(config_has_application_capability(bundle, "V2_5") &&
+		  config_has_application_capability(bundle, "V2_0") &&
+		  config_has_application_capability(bundle, "V1_1") &&
+		  !config_has_application_capability(bundle, "V9"));
 
 	/* every policy that the nodes evaluate exists */
 	{
@@ -265,10 +265,10 @@ test_bundle(void)
 			   "/Channel/Application/Writers");
 	CHECK(config_acl_policy_path(bundle, "peer/propose") == NULL &&
 		  config_acl_policy_path(bundle, "cscc/JoinChain") == NULL);
-	CHECK(config_acl_is_local("cscc/JoinChain") == CONFIG_ACCESS_LOCAL_ADMINS &&
-		  config_acl_is_local("cscc/GetChannels") == CONFIG_ACCESS_LOCAL_MEMBERS);
-	CHECK(config_acl_is_local("peer/Propose") == CONFIG_ACCESS_NOT_LOCAL &&
-		  config_acl_is_local("x") == CONFIG_ACCESS_NOT_LOCAL);
+	CHECK(config_acl_local_access("cscc/JoinChain") == CONFIG_ACCESS_LOCAL_ADMINS &&
+		  config_acl_local_access("cscc/GetChannels") == CONFIG_ACCESS_LOCAL_MEMBERS);
+	CHECK(config_acl_local_access("peer/Propose") == CONFIG_ACCESS_NOT_LOCAL &&
+		  config_acl_local_access("x") == CONFIG_ACCESS_NOT_LOCAL);
 	config_bundle_destroy(bundle);
 
 	/* other blocks are no configuration */

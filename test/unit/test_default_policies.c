@@ -28,7 +28,10 @@ read_block(int number)
 	return copy;
 }
 
-/* the ConfigEnvelope of the first transaction, or the data of its payload */
+/*
+ * the data of the payload of a block's first transaction, for a configuration a ConfigEnvelope;
+ * transaction: NULL, or receives the parts of an endorser transaction
+ */
 static FbBytes
 first_data(int number, TxView *transaction)
 {
@@ -149,7 +152,7 @@ test_policies(void)
 	Common__ConfigGroup *application = child(config->config->channel_group, "Application");
 	PolicySignature by_two[4];
 	PolicySignature by_one[4];
-	PolicySignature by_client;
+	PolicySignature by_creator;
 	TxView commit;
 	TxView approval;
 	ConfigBundle *bundle;
@@ -160,7 +163,7 @@ test_policies(void)
 	first_data(5, &commit);
 	first_data(1, &approval);
 	CHECK(signatures_of(&commit, by_two) == 2 && signatures_of(&approval, by_one) == 1);
-	by_client = (PolicySignature) {approval.creator, approval.signature, {approval.payload}};
+	by_creator = (PolicySignature) {approval.creator, approval.signature, {approval.payload}};
 
 	/* as configured: peers endorse */
 	CHECK_STATUS(make_bundle(config, &bundle), FB_OK);
@@ -169,7 +172,7 @@ test_policies(void)
 	org1 = config_application_organization(bundle, "Org1MSP");
 	CHECK_TEXT(policy_path(org1->endorsement), "/Channel/Application/Org1MSP/Endorsement");
 	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) &&
-		  !satisfies(bundle, org1->endorsement, &by_client, 1));
+		  !satisfies(bundle, org1->endorsement, &by_creator, 1));
 	CHECK(satisfies(bundle, bundle->lifecycle_endorsement, by_two, 2) &&
 		  !satisfies(bundle, bundle->lifecycle_endorsement, by_two, 1));
 	config_bundle_destroy(bundle);
@@ -193,13 +196,13 @@ test_policies(void)
 	CHECK_STATUS(policy_describe(allocator, org1->endorsement, &text, &error), FB_OK);
 	CHECK_TEXT(text, "OR('Org1MSP.member')");
 	CHECK(satisfies(bundle, org1->endorsement, by_one, 1) &&
-		  satisfies(bundle, org1->endorsement, &by_client, 1));
+		  satisfies(bundle, org1->endorsement, &by_creator, 1));
 	CHECK(!satisfies(bundle, org2->endorsement, by_one, 1) &&
-		  !satisfies(bundle, org2->endorsement, &by_client, 1));
+		  !satisfies(bundle, org2->endorsement, &by_creator, 1));
 	CHECK_TEXT(policy_path(org2->endorsement), "/Channel/Application/Org2MSP/Endorsement");
 	config_bundle_destroy(bundle);
 
-	/* one organization alone is a majority of one; in Fabric's order the ids are sorted */
+	/* the ids are sorted, as in Fabric; no organizations have no majority */
 	{
 		const char *ids[3] = {"b", "c", "a"};
 		const Policy *policy;
@@ -274,7 +277,7 @@ test_unused_values(void)
 	CHECK_STATUS(make_bundle(config, &bundle), FB_INVALID_CONFIG);
 }
 
-/* an MSP definition with an identity to sign with, empty or not */
+/* an MSP definition with an identity to sign with, even an empty one, is refused */
 static void
 test_signing_identity(void)
 {

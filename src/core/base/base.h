@@ -162,16 +162,15 @@ typedef struct FbAllocator
 	void (*release)(struct FbAllocator *self, void *pointer); /* accepts NULL; may do nothing */
 } FbAllocator;
 
-extern void *
-fb_allocate(FbAllocator *allocator,
-			size_t size); /* not zeroed; NULL when out of memory; size 0 gives a valid pointer */
+/* not zeroed; NULL when out of memory; size 0 gives a valid pointer */
+extern void *fb_allocate(FbAllocator *allocator, size_t size);
 extern void *fb_allocate_zero(FbAllocator *allocator, size_t size);
-extern void *fb_allocate_array(FbAllocator *allocator, size_t count,
-							   size_t size); /* zeroed; NULL also on overflow */
+/* zeroed; NULL also on overflow */
+extern void *fb_allocate_array(FbAllocator *allocator, size_t count, size_t size);
 extern void fb_release(FbAllocator *allocator, void *pointer);
 extern FbStatus fb_bytes_copy(FbAllocator *allocator, FbBytes from, FbBytes *to, FbError *error);
-extern char *fb_text_copy(FbAllocator *allocator,
-						  FbBytes from); /* zero-terminated; NULL when out of memory */
+/* zero-terminated; NULL when out of memory */
+extern char *fb_text_copy(FbAllocator *allocator, FbBytes from);
 
 /*
  * A plain malloc arena for programs without a server: tests, simulator, fuzzers. fb_arena_reset
@@ -210,13 +209,13 @@ extern void fb_buffer_append_text(FbBuffer *buffer, const char *text);
 extern void fb_buffer_append_format(FbBuffer *buffer, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 extern void fb_buffer_append_byte(FbBuffer *buffer, uint8_t byte);
-extern FbStatus fb_buffer_bytes(const FbBuffer *buffer, FbBytes *bytes,
-								FbError *error); /* FB_OUT_OF_MEMORY if failed */
+/* FB_OUT_OF_MEMORY if failed */
+extern FbStatus fb_buffer_bytes(const FbBuffer *buffer, FbBytes *bytes, FbError *error);
 
 /* ---- hex ---- */
 extern void fb_hex_encode(FbBytes bytes, char *out); /* lower case; out has 2 * size + 1 bytes */
-extern bool fb_hex_decode(const char *hex, size_t hex_size,
-						  uint8_t *out); /* out has hex_size / 2 bytes; false if not hex */
+/* out has hex_size / 2 bytes; false if not hex */
+extern bool fb_hex_decode(const char *hex, size_t hex_size, uint8_t *out);
 
 /* ---- UTF-8 ---- */
 extern bool fb_utf8_valid(FbBytes bytes); /* as Go's utf8.Valid: no surrogates, no overlong forms,

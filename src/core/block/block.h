@@ -68,11 +68,9 @@ extern FbStatus block_check_link(const BlockHeader *header, uint64_t previous_nu
  */
 extern FbStatus block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error);
 
-/*
- * ---- block_view.c: no copies; every FbBytes points into the input bytes, which must live as long
- * ----
- */
+/* ---- block_view.c ---- */
 
+/* Not a copy: every FbBytes points into the bytes that were parsed, which must live as long. */
 typedef struct BlockView
 {
 	BlockHeader header;
@@ -138,15 +136,18 @@ extern bool block_is_config_envelope(FbBytes envelope);
 extern bool block_has_config(const FbBytes *data, size_t data_count);
 
 /*
- * Is it a block with a new configuration? A configuration transaction with another code than VALID
- * in slot 2 is not: no orderer that follows the rules made it, and later blocks continue from the
- * configuration before. True without codes.
+ * Is it a configuration block (block_has_config) whose configuration is in force after it? It is
+ * not when slot 2 has another code than VALID for the transaction: no orderer that follows the
+ * rules made such a block, and later blocks continue from the configuration before. A block that
+ * is not validated yet has no code: true.
  */
 extern bool block_is_configuration(const BlockView *view);
 
+/* ---- metadata.c ---- */
+
 /*
- * ---- metadata.c: slots 0 SIGNATURES, 1 LAST_CONFIG, 2 TRANSACTIONS_FILTER, 3 ORDERER, 4
- * COMMIT_HASH (docs/wire-format.md, "Block metadata") ----
+ * The slots: 0 SIGNATURES, 1 LAST_CONFIG, 2 TRANSACTIONS_FILTER, 3 ORDERER (unused), 4 COMMIT_HASH
+ * (docs/wire-format.md, "Block metadata").
  */
 
 /*
@@ -366,15 +367,12 @@ extern void cutter_add(Cutter *cutter, const CutterLimits *limits, uint64_t mess
 					   bool is_config, CutterDecision *decision);
 
 /*
- * Cut the pending messages: the timer fired, or the pipeline is free (adaptive cutting). No batch
- * when nothing is pending.
+ * Cut the pending messages: the timer fired, or the host has nothing else to do than make a block
+ * of them. No batch when nothing is pending.
  */
 extern void cutter_cut_now(Cutter *cutter, CutterDecision *decision);
 
-/*
- * ---- link.c: the number and previous hash with which a batch in a Raft log begins; see the design
- * note there ----
- */
+/* ---- link.c: the number and previous hash with which a batch in a Raft log begins ---- */
 
 /* the end of a chain: the last block's number and the hash of its header */
 typedef struct BlockHead
@@ -388,8 +386,8 @@ typedef struct BlockHead
 
 extern void block_head_of(const BlockHeader *header, BlockHead *head);
 extern void block_head_encode(const BlockHead *head, uint8_t out[BLOCK_HEAD_BYTES]);
-extern FbStatus block_head_decode(FbBytes bytes, BlockHead *head,
-								  FbError *error); /* FB_MALFORMED_MESSAGE */
+/* FB_MALFORMED_MESSAGE */
+extern FbStatus block_head_decode(FbBytes bytes, BlockHead *head, FbError *error);
 extern bool block_head_equal(const BlockHead *a, const BlockHead *b);
 
 /* A batch as stored in a log. Points into the payload. */

@@ -4,18 +4,6 @@
  */
 #include "core/block/block.h"
 
-static FbStatus
-copy_byte_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
-				FbError *error)
-{
-	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
-	if (*to == NULL)
-		return fb_out_of_memory(error);
-	for (size_t i = 0; i < count; i++)
-		(*to)[i] = proto_data(from[i]);
-	return FB_OK;
-}
-
 FbStatus
 block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count,
 		   const FbBytes *metadata, FbAllocator *allocator, FbBytes *bytes, FbError *error)
@@ -30,10 +18,10 @@ block_pack(const BlockHeader *header, const FbBytes *data, size_t data_count,
 	block_header.number = header->number;
 	block_header.previous_hash = proto_data(header->previous_hash);
 	block_header.data_hash = proto_data(header->data_hash);
-	FB_TRY(copy_byte_array(data, data_count, allocator, &block_data.data, error));
+	FB_TRY(proto_data_array(data, data_count, allocator, &block_data.data, error));
 	block_data.n_data = data_count;
-	FB_TRY(copy_byte_array(metadata, FB_BLOCK_METADATA_COUNT, allocator, &block_metadata.metadata,
-						   error));
+	FB_TRY(proto_data_array(metadata, FB_BLOCK_METADATA_COUNT, allocator, &block_metadata.metadata,
+							error));
 	block_metadata.n_metadata = FB_BLOCK_METADATA_COUNT;
 	block.header = &block_header;
 	block.data = &block_data;
@@ -52,7 +40,7 @@ block_pack_data(const FbBytes *data, size_t data_count, FbAllocator *allocator, 
 	FbStatus status;
 
 	*bytes = FB_BYTES_EMPTY;
-	FB_TRY(copy_byte_array(data, data_count, allocator, &block_data.data, error));
+	FB_TRY(proto_data_array(data, data_count, allocator, &block_data.data, error));
 	block_data.n_data = data_count;
 	status = PROTO_PACK(&block_data, allocator, bytes, error);
 	fb_release(allocator, block_data.data);

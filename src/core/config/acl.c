@@ -73,7 +73,7 @@ config_acl_is_known(const char *resource)
 }
 
 ConfigLocalAccess
-config_acl_is_local(const char *resource)
+config_acl_local_access(const char *resource)
 {
 	const DefaultAcl *entry = find_default(resource);
 

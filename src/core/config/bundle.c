@@ -86,7 +86,7 @@ has_name(const char *const *names, size_t names_count, const char *name)
 }
 
 bool
-config_application_capability(const ConfigBundle *bundle, const char *capability)
+config_has_application_capability(const ConfigBundle *bundle, const char *capability)
 {
 	int wanted = config_application_level(capability);
 
@@ -109,7 +109,7 @@ check_levels(Reader *reader)
 	if (!has_name(bundle->channel_capabilities, bundle->channel_capabilities_count, "V2_0") &&
 		!has_name(bundle->channel_capabilities, bundle->channel_capabilities_count, "V1_4_3"))
 		return fb_fail(reader->error, FB_INVALID_CONFIG, "channel capability V2_0 is not enabled");
-	if (bundle->has_application && !config_application_capability(bundle, "V2_0"))
+	if (bundle->has_application && !config_has_application_capability(bundle, "V2_0"))
 		return fb_fail(reader->error, FB_INVALID_CONFIG,
 					   "application capability V2_0 is not enabled");
 	return FB_OK;

@@ -104,7 +104,7 @@ typedef struct ConfigBundle
 {
 	const char *channel_id;
 	uint64_t sequence;
-	/* ConfigEnvelope, as received: the value of CHANNEL_CONFIG_ENV_BYTES */
+	/* ConfigEnvelope, as received; the world state keeps it under CHANNEL_CONFIG_ENV_BYTES */
 	FbBytes config_envelope;
 	const struct Common__Config *config; /* decoded, for values that the bundle does not have */
 
@@ -152,9 +152,10 @@ typedef struct ConfigBundle
  * CONFIG transaction); they and the allocator must outlive the bundle.
  *
  * The checks are those of Fabric's NewBundle: channel and element names are valid, every value of
- * the known groups decodes and there is no unrecognized value or group, hashing algorithm SHA256,
- * hashing structure width, every MSP (one definition per id), batch sizes and timeout, consenters
- * and Raft options, every policy decodes, this node knows all capabilities. Unlike Fabric, a node
+ * the known groups decodes and there is no unrecognized value or group, the hashing algorithm is
+ * SHA256 and the width of the hashing structure 2^32 - 1, every MSP (one definition per id), batch
+ * sizes and timeout, consenters and Raft options, every policy decodes, this node knows all
+ * capabilities. Unlike Fabric, a node
  * refuses channels below capability V2_0 (whose rules for identities and validation differ) and
  * system channels.
  *
@@ -179,12 +180,12 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 /*
  * Does this configuration follow from the bundle's, as Fabric's orderers make it? config_envelope:
  * the data of a CONFIG transaction, as received. FB_OK only if its sequence is the next one, it
- * holds an update of this channel for the current versions, with the signatures that the mod_policy
- * of every changed element requires (at least one existing element), and it is the result of this
- * update (common/configtx/validator.go, Validate). The values of the new configuration are not
- * checked. verify: as in policy_signatures_create. Errors: FB_INVALID_CONFIG,
- * FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY,
- * FB_CRYPTO_FAILURE.
+ * holds an update of this channel for the current versions, the update changes at least one element
+ * that exists, it has the signatures that the mod_policy of every changed element requires, and the
+ * new configuration is the result of this update (common/configtx/validator.go, Validate). The
+ * values of the new configuration are not checked. verify: as in policy_signatures_create. Errors:
+ * FB_INVALID_CONFIG, FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
+ * FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE.
  */
 extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle,
 									FbBytes config_envelope, PolicyVerify verify,
@@ -200,19 +201,20 @@ extern const ConfigOrganization *config_orderer_organization(const ConfigBundle 
 															 const char *msp_id);
 
 /*
- * Do the channel's required capabilities include or imply this level? "V2_5" implies "V2_0", for
- * example.
+ * Do the channel's required application capabilities include or imply this level? "V2_5" implies
+ * "V2_0", for example.
  */
-extern bool config_application_capability(const ConfigBundle *bundle, const char *capability);
+extern bool config_has_application_capability(const ConfigBundle *bundle, const char *capability);
 
 /*
  * The policy that guards a resource of this channel (core/aclmgmt): from the channel's ACLs value
  * if it names the resource, otherwise Fabric's default. NULL for unrecognized resources, which are
- * refused, and for those of the local MSP, see config_acl_is_local.
+ * refused, and for those of the local MSP, see config_acl_local_access.
  */
 extern const char *config_acl_policy_path(const ConfigBundle *bundle, const char *resource);
 
-/* Resources that the local MSP's Admins (or Members) guard; no channel can override that. */
+/* Who of the local MSP may use a resource that belongs to no channel; no channel can change that.
+ */
 typedef enum ConfigLocalAccess
 {
 	CONFIG_ACCESS_NOT_LOCAL,
@@ -220,7 +222,7 @@ typedef enum ConfigLocalAccess
 	CONFIG_ACCESS_LOCAL_MEMBERS
 } ConfigLocalAccess;
 
-extern ConfigLocalAccess config_acl_is_local(const char *resource);
+extern ConfigLocalAccess config_acl_local_access(const char *resource);
 
 /* paths of the policies that nodes refer to by name */
 #define CONFIG_POLICY_CHANNEL_READERS "/Channel/Readers"
@@ -293,11 +295,11 @@ typedef struct ConfigProfile
 extern void config_profile_defaults(ConfigProfile *profile);
 
 /*
- * Refuse a profile whose channel would be unusable: bad channel or group name, no organization of a
- * kind, an MSP id or group name twice, an invalid MSP, no consenter, a consenter twice or without
- * certificates, an endpoint without port, batch sizes 0 or preferred above absolute, timeout or
- * Raft options out of range, an ACL for an unrecognized or local resource, a policy that does not
- * compile. Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY,
+ * Refuse a profile whose channel would be unusable: bad channel or group name, no application or no
+ * orderer organization, an MSP id or group name twice, an invalid MSP, no consenter, a consenter
+ * twice or without certificates, an endpoint without port, batch sizes 0 or preferred above
+ * absolute, timeout or Raft options out of range, an ACL for an unrecognized or local resource, a
+ * policy that does not compile. Errors: FB_INVALID_CONFIG, FB_INVALID_ARGUMENT, FB_INVALID_POLICY,
  * FB_INVALID_CERTIFICATE, FB_OUT_OF_MEMORY; the detail names the place.
  */
 extern FbStatus config_profile_check(FbAllocator *allocator, const ConfigProfile *profile,

@@ -184,7 +184,7 @@ check_acls(const ConfigProfile *profile, FbError *error)
 
 		if (acl->resource == NULL || acl->policy == NULL || acl->policy[0] == '\0')
 			return fb_fail(error, FB_INVALID_CONFIG, "ACL %zu has no resource or no policy", i + 1);
-		if (config_acl_is_local(acl->resource) != CONFIG_ACCESS_NOT_LOCAL)
+		if (config_acl_local_access(acl->resource) != CONFIG_ACCESS_NOT_LOCAL)
 			return fb_fail(error, FB_INVALID_CONFIG,
 						   "resource \"%s\" cannot be guarded by a channel", acl->resource);
 		if (!config_acl_is_known(acl->resource))

@@ -47,7 +47,7 @@ typedef struct Element
 	const char *mod_policy;
 } Element;
 
-/* the same group in the four trees; NULL in trees that do not have it */
+/* the same group in three trees; NULL in trees that do not have it */
 typedef struct Place
 {
 	const Common__ConfigGroup *present;

@@ -183,8 +183,8 @@ extern FbStatus crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **ce
 extern void crypto_certificate_free(CryptoCertificate *certificate);
 
 extern FbBytes crypto_certificate_der(const CryptoCertificate *certificate); /* as received */
-extern FbBytes
-crypto_certificate_subject_der(const CryptoCertificate *certificate); /* DER of the Name */
+/* DER of the Name */
+extern FbBytes crypto_certificate_subject_der(const CryptoCertificate *certificate);
 extern FbBytes crypto_certificate_issuer_der(const CryptoCertificate *certificate);
 /*
  * Distinguished names as Fabric's cid library prints them (getDN of fabric-chaincode-go pkg/cid:
@@ -193,8 +193,8 @@ extern FbBytes crypto_certificate_issuer_der(const CryptoCertificate *certificat
  */
 extern const char *crypto_certificate_subject(const CryptoCertificate *certificate);
 extern const char *crypto_certificate_issuer(const CryptoCertificate *certificate);
-extern const char *
-crypto_certificate_common_name(const CryptoCertificate *certificate); /* the last CN; "" if none */
+/* the last CN; "" if none */
+extern const char *crypto_certificate_common_name(const CryptoCertificate *certificate);
 /* big-endian magnitude, no leading zeros */
 extern FbBytes crypto_certificate_serial(const CryptoCertificate *certificate);
 /* organizational units of the subject */
@@ -202,12 +202,12 @@ extern size_t crypto_certificate_ous_count(const CryptoCertificate *certificate)
 extern FbBytes crypto_certificate_ou(const CryptoCertificate *certificate, size_t index);
 extern int64_t crypto_certificate_not_before(const CryptoCertificate *certificate);
 extern int64_t crypto_certificate_not_after(const CryptoCertificate *certificate);
-extern FbBytes crypto_certificate_ski(
-	const CryptoCertificate *certificate); /* subject key identifier; empty if none */
+/* subject key identifier; empty if none */
+extern FbBytes crypto_certificate_ski(const CryptoCertificate *certificate);
 /* authority key identifier; empty if none */
 extern FbBytes crypto_certificate_aki(const CryptoCertificate *certificate);
-extern bool crypto_certificate_is_ca(
-	const CryptoCertificate *certificate); /* basic constraints present and CA:TRUE */
+/* basic constraints present and CA:TRUE */
+extern bool crypto_certificate_is_ca(const CryptoCertificate *certificate);
 /* CRYPTO_USAGE_... bits; 0 if there is no such extension */
 extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificate);
 
@@ -431,8 +431,8 @@ extern FbStatus crypto_csr_create(const CryptoName *subject, const FbBytes *dns_
  */
 extern FbStatus crypto_csr_parse(FbBytes pem_or_der, CryptoCsr **csr, FbError *error);
 extern void crypto_csr_free(CryptoCsr *csr);
-extern const CryptoPublicKey *
-crypto_csr_public_key(const CryptoCsr *csr);				 /* owned by the request */
+/* owned by the request */
+extern const CryptoPublicKey *crypto_csr_public_key(const CryptoCsr *csr);
 extern const char *crypto_csr_subject(const CryptoCsr *csr); /* as crypto_certificate_subject */
 extern const char *crypto_csr_common_name(const CryptoCsr *csr);
 /*

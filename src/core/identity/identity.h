@@ -35,8 +35,8 @@ typedef enum IdentityRole
 } IdentityRole;
 
 /*
- * "member", "admin", "client", "peer", "orderer": the words of policies and of the NodeOUs that are
- * made here
+ * "member", "admin", "client", "peer", "orderer": the words of policies, and of the NodeOUs that
+ * msp_config_make writes
  */
 extern const char *identity_role_name(IdentityRole role);
 
@@ -55,8 +55,8 @@ extern FbStatus msp_create(FbBytes fabric_msp_config, FbAllocator *allocator, Ms
 extern void msp_destroy(Msp *msp); /* destroy all its identities before */
 
 extern const char *msp_id(const Msp *msp);
-extern FbBytes msp_config(
-	const Msp *msp); /* the bytes from which it was made (a copy that lives as long as the MSP) */
+/* the bytes from which it was made (a copy that lives as long as the MSP) */
+extern FbBytes msp_config(const Msp *msp);
 extern bool msp_node_ous_enabled(const Msp *msp);
 extern size_t msp_roots_count(const Msp *msp);
 extern const CryptoCertificate *msp_root(const Msp *msp, size_t index);
@@ -123,11 +123,11 @@ extern FbStatus identity_unpack(FbBytes serialized, FbAllocator *allocator, cons
 /*
  * Create a valid identity of msp from SerializedIdentity bytes, at most FB_IDENTITY_BYTES_MAX.
  * Rules (msp/mspimplvalidate.go, validateIdentity): an ECDSA key; not a CA; exactly one chain of at
- * least 2 certificates, verified at NotBefore + 1 s; the issuer is a leaf of the CA tree; not
- * revoked (the date of the revocation is ignored); one of the OUs that the MSP lists, if it lists
- * any; exactly one NodeOU. Errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_UNKNOWN_MSP (not
- * msp's id), FB_INVALID_CERTIFICATE (does not parse), FB_CERTIFICATE_REVOKED, FB_INVALID_IDENTITY
- * (all other rules).
+ * least 2 certificates, verified at NotBefore + 1 s; the issuer is a leaf of the CA tree (no CA of
+ * the MSP was issued by it); not revoked (the date of the revocation is ignored); one of the OUs
+ * that the MSP lists, if it lists any; exactly one NodeOU. Errors: FB_MALFORMED_MESSAGE,
+ * FB_LIMIT_EXCEEDED, FB_UNKNOWN_MSP (not msp's id), FB_INVALID_CERTIFICATE (does not parse),
+ * FB_CERTIFICATE_REVOKED, FB_INVALID_IDENTITY (all other rules).
  */
 extern FbStatus identity_create(const Msp *msp, FbBytes serialized, FbAllocator *allocator,
 								Identity **identity, FbError *error);
@@ -188,8 +188,9 @@ typedef struct Principal
 	FbBytes certifiers;
 	FbBytes serialized; /* IDENTITY: as in the policy */
 	/*
-	 * IDENTITY: SHA-256 of the certificate as it is, then in the low-S form for each curve; the
-	 * issuer's key determines which one is used
+	 * IDENTITY: SHA-256 of the certificate as it is, then with its signature in low-S form for each
+	 * curve. The curve is that of its issuer's key, which the policy does not have: the identity
+	 * that is compared has found its issuer, and says which digest counts.
 	 */
 	uint8_t digests[1 + CRYPTO_CURVES_COUNT][CRYPTO_SHA256_BYTES];
 	bool anonymous;						  /* ANONYMITY: true ANONYMOUS, false NOMINAL */
@@ -268,21 +269,22 @@ extern FbStatus signer_create(const char *msp_id, FbBytes certificate_pem, FbByt
 extern void signer_destroy(Signer *signer);
 extern const char *signer_msp_id(const Signer *signer);
 extern const CryptoCertificate *signer_certificate(const Signer *signer);
-extern FbBytes
-signer_identity(const Signer *signer); /* SerializedIdentity bytes: creator, endorser */
+/* SerializedIdentity bytes: creator, endorser */
+extern FbBytes signer_identity(const Signer *signer);
 extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator,
 							FbBytes *signature, FbError *error);
 
 /* ---- msp_manager.c: the MSPs of a channel, and the cache of its identities ---- */
 
 /*
- * identities_max: number of identities that the cache keeps over a trim, at least 1. The
- * allocator's release() should really free memory.
+ * identities_max: number of identities that msp_manager_trim leaves in the cache, at least 1. The
+ * manager lives long and releases what it removes, so the allocator's release() should free memory,
+ * which that of an arena does not.
  */
 extern FbStatus msp_manager_create(size_t identities_max, FbAllocator *allocator,
 								   MspManager **manager, FbError *error);
-extern void
-msp_manager_destroy(MspManager *manager); /* also destroys all its MSPs and identities */
+/* also destroys all its MSPs and identities */
+extern void msp_manager_destroy(MspManager *manager);
 
 /*
  * Add an organization: the value of its "MSP" (MSPConfig bytes). Adding the same definition twice
@@ -292,11 +294,11 @@ msp_manager_destroy(MspManager *manager); /* also destroys all its MSPs and iden
 extern FbStatus msp_manager_add(MspManager *manager, FbBytes msp_config, const Msp **msp,
 								FbError *error);
 
-extern const Msp *msp_manager_find(const MspManager *manager,
-								   const char *msp_id); /* NULL if there is no such MSP */
+/* NULL if there is no such MSP */
+extern const Msp *msp_manager_find(const MspManager *manager, const char *msp_id);
 extern size_t msp_manager_count(const MspManager *manager);
-extern const Msp *msp_manager_msp(const MspManager *manager,
-								  size_t index); /* in the order they were added */
+/* in the order they were added */
+extern const Msp *msp_manager_msp(const MspManager *manager, size_t index);
 
 /*
  * The identity for SerializedIdentity bytes: from the cache (no X.509 work, one hash of the bytes),

@@ -9,16 +9,11 @@
 #define MSP_TYPE_FABRIC 0
 
 static FbStatus
-copy_data_array(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
+config_set_list(const FbBytes *from, size_t count, FbAllocator *allocator, ProtobufCBinaryData **to,
 				size_t *to_count, FbError *error)
 {
-	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
-	if (*to == NULL)
-		return fb_out_of_memory(error);
 	*to_count = count;
-	for (size_t i = 0; i < count; i++)
-		(*to)[i] = proto_data(from[i]);
-	return FB_OK;
+	return proto_data_array(from, count, allocator, to, error);
 }
 
 static FbStatus
@@ -31,18 +26,18 @@ config_pack(const MspParts *parts, FbAllocator *scratch, FbAllocator *allocator,
 	Msp__FabricOUIdentifier ou[IDENTITY_ROLES_COUNT];
 
 	config.name = (char *) parts->msp_id;
-	FB_TRY(copy_data_array(parts->root_certificates, parts->root_certificates_count, scratch,
+	FB_TRY(config_set_list(parts->root_certificates, parts->root_certificates_count, scratch,
 						   &config.root_certs, &config.n_root_certs, error));
-	FB_TRY(copy_data_array(parts->intermediate_certificates, parts->intermediate_certificates_count,
+	FB_TRY(config_set_list(parts->intermediate_certificates, parts->intermediate_certificates_count,
 						   scratch, &config.intermediate_certs, &config.n_intermediate_certs,
 						   error));
-	FB_TRY(copy_data_array(parts->admins, parts->admins_count, scratch, &config.admins,
+	FB_TRY(config_set_list(parts->admins, parts->admins_count, scratch, &config.admins,
 						   &config.n_admins, error));
-	FB_TRY(copy_data_array(parts->revocation_lists, parts->revocation_lists_count, scratch,
+	FB_TRY(config_set_list(parts->revocation_lists, parts->revocation_lists_count, scratch,
 						   &config.revocation_list, &config.n_revocation_list, error));
-	FB_TRY(copy_data_array(parts->tls_root_certificates, parts->tls_root_certificates_count,
+	FB_TRY(config_set_list(parts->tls_root_certificates, parts->tls_root_certificates_count,
 						   scratch, &config.tls_root_certs, &config.n_tls_root_certs, error));
-	FB_TRY(copy_data_array(parts->tls_intermediate_certificates,
+	FB_TRY(config_set_list(parts->tls_intermediate_certificates,
 						   parts->tls_intermediate_certificates_count, scratch,
 						   &config.tls_intermediate_certs, &config.n_tls_intermediate_certs,
 						   error));
@@ -89,6 +84,7 @@ msp_config_make(const MspParts *parts, FbAllocator *allocator, FbBytes *fabric_m
 	status = config_pack(parts, &scratch.allocator, allocator, fabric_msp_config, error);
 	scratch_free(&scratch);
 	FB_TRY(status);
+	/* only as a check */
 	FB_TRY(msp_create(*fabric_msp_config, allocator, &msp, error));
 	msp_destroy(msp);
 	return FB_OK;

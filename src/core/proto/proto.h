@@ -167,6 +167,10 @@ proto_data(FbBytes bytes)
 	return data;
 }
 
+/* the same for an array, which is allocated; its elements point to the same bytes as from's */
+extern FbStatus proto_data_array(const FbBytes *from, size_t count, FbAllocator *allocator,
+								 ProtobufCBinaryData **to, FbError *error);
+
 /* ---- JSON ---- */
 
 typedef enum ProtoJsonStyle

@@ -2,6 +2,18 @@
 #include "core/proto/proto.h"
 
 FbStatus
+proto_data_array(const FbBytes *from, size_t count, FbAllocator *allocator,
+				 ProtobufCBinaryData **to, FbError *error)
+{
+	*to = fb_allocate_array(allocator, count, sizeof(ProtobufCBinaryData));
+	if (*to == NULL)
+		return fb_out_of_memory(error);
+	for (size_t i = 0; i < count; i++)
+		(*to)[i] = proto_data(from[i]);
+	return FB_OK;
+}
+
+FbStatus
 proto_pack(const ProtobufCMessage *message, FbAllocator *allocator, FbBytes *bytes, FbError *error)
 {
 	size_t size = protobuf_c_message_get_packed_size(message);

@@ -18,10 +18,11 @@ raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 		   memcmp(a->voters, b->voters, a->voters_count * sizeof(uint64_t)) == 0;
 }
 
+/* ---- bytes ---- */
+
 /*
- * ---- bytes: u8 count, u64 each; a state is u8 how many, then u64 index and the configuration, the
- * one in force first
- * ----
+ * A configuration: u8 number of voters, u64 of each. A state: u8 number of configurations, then of
+ * each, the one in force first, u64 index and the configuration.
  */
 
 static size_t

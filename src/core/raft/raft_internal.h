@@ -30,8 +30,8 @@ extern uint64_t trail_last_term(const RaftTrail *trail);
 /* 0 when the index is below the base or above the end (or is the base 0) */
 extern uint64_t trail_term(const RaftTrail *trail, uint64_t index);
 extern bool trail_matches(const RaftTrail *trail, uint64_t index, uint64_t term);
-extern uint32_t trail_payload_bytes(const RaftTrail *trail,
-									uint64_t index); /* index must be there */
+/* index must be there */
+extern uint32_t trail_payload_bytes(const RaftTrail *trail, uint64_t index);
 /* payloads of the entries after_index + 1 .. up_to_index, which must be there */
 extern uint64_t trail_bytes_between(const RaftTrail *trail, uint64_t after_index,
 									uint64_t up_to_index);
@@ -293,8 +293,9 @@ extern void replication_receive_heartbeat_response(Raft *raft, const RaftMessage
 /* ---- membership.c ---- */
 
 extern FbStatus membership_configure(Raft *raft, const RaftConfiguration *next, FbError *error);
+/* configuration_fixed is set */
 extern FbStatus membership_start(Raft *raft, FbBytes state, const RaftConfiguration *first,
-								 FbError *error); /* configuration_fixed is set */
+								 FbError *error);
 /* where configurations are fixed, a message must not bring another one: FB_CORRUPTED */
 extern FbStatus membership_check_fixed(Raft *raft, const RaftMessage *message,
 									   const RaftConfiguration *configuration, FbError *error);
@@ -304,8 +305,8 @@ extern void membership_truncate(Raft *raft, uint64_t from_index);
 extern void membership_replace(Raft *raft, const RaftLogConfiguration *configuration);
 /* the newest that is committed; a leader's configuration before the one in force always is */
 extern const RaftLogConfiguration *membership_committed(const Raft *raft);
-extern void membership_follow_progress(
-	Raft *raft); /* a leader's progress list becomes that of the configuration in force */
+/* a leader's progress list becomes that of the configuration in force */
+extern void membership_follow_progress(Raft *raft);
 extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
 extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration,
 									  FbError *error);

@@ -37,8 +37,8 @@ typedef struct ReplayState ReplayState;
 
 extern ReplayState *replay_state_create(MemoryContext context);
 extern ReplayKey *replay_state_first(ReplayState *state);
-extern ReplayKey *replay_state_find(ReplayState *state, FbBytes namespace_name,
-									FbBytes key); /* NULL: never written */
+/* NULL: never written */
+extern ReplayKey *replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key);
 /* the first key that is not before this one; NULL: none */
 extern ReplayKey *replay_state_seek(ReplayState *state, FbBytes namespace_name, FbBytes key);
 extern ReplayKey *replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key);

@@ -282,9 +282,8 @@ extern const SimulationRequest *shim_request(void);
 extern bool shim_get_transient(FbBytes key, FbBytes *value);
 extern const char *shim_client_msp_id(void);
 extern const char *shim_client_id(void); /* cid.GetID: base64 of x509::subject::issuer */
-extern bool
-shim_client_attribute(FbBytes name,
-					  FbBytes *value); /* false: the certificate has no such attribute */
+/* false: the certificate has no such attribute */
+extern bool shim_client_attribute(FbBytes name, FbBytes *value);
 
 /* A read does not see the writes of the same transaction. An empty value deletes the key. */
 extern bool shim_get_state(FbBytes key, FbBytes *value);
@@ -296,8 +295,8 @@ extern void shim_delete_state(FbBytes key);
  * they are read, as Fabric does: see state_access.c.
  */
 typedef struct ShimCursor ShimCursor;
-extern ShimCursor *shim_open_range(FbBytes start_key,
-								   FbBytes end_key); /* neither may begin with U+0000 */
+/* neither may begin with U+0000 */
+extern ShimCursor *shim_open_range(FbBytes start_key, FbBytes end_key);
 extern ShimCursor *shim_open_composite(FbBytes object_type, const FbBytes *attributes,
 									   size_t attributes_count);
 extern bool shim_cursor_next(ShimCursor *cursor, FbBytes *key, FbBytes *value);
@@ -374,13 +373,16 @@ typedef struct LifecycleParameters
 	const char *package_id; /* for approval only; NULL: approve without a package */
 } LifecycleParameters;
 
-/* Raise FB_INVALID_ARGUMENT, FB_INVALID_POLICY for parameters that no node would accept. */
-extern FbBytes lifecycle_approve_arguments(
-	const LifecycleParameters *parameters); /* ApproveChaincodeDefinitionForMyOrg */
-extern FbBytes
-lifecycle_commit_arguments(const LifecycleParameters *parameters); /* CommitChaincodeDefinition */
-extern FbBytes
-lifecycle_readiness_arguments(const LifecycleParameters *parameters); /* CheckCommitReadiness */
+/*
+ * Arguments of functions of _lifecycle. FB_INVALID_ARGUMENT, FB_INVALID_POLICY are raised for
+ * parameters that no node would accept.
+ */
+/* ApproveChaincodeDefinitionForMyOrg */
+extern FbBytes lifecycle_approve_arguments(const LifecycleParameters *parameters);
+/* CommitChaincodeDefinition */
+extern FbBytes lifecycle_commit_arguments(const LifecycleParameters *parameters);
+/* CheckCommitReadiness */
+extern FbBytes lifecycle_readiness_arguments(const LifecycleParameters *parameters);
 
 /* the answer of CheckCommitReadiness about one organization */
 typedef struct LifecycleReadiness

@@ -252,9 +252,9 @@ extern void body_check(const SourceFunction *function, Oid schema);
 
 /* ---- install.c ---- */
 
+/* does the text have the form of a package id? */
+extern bool package_is_id(const char *package_id);
 /* the schema of an installed package, NULL when it is not installed */
-extern bool
-package_is_id(const char *package_id); /* does the text have the form of a package id? */
 extern char *package_schema_name(const char *package_id);
 /*
  * Run a statement with the id as its argument: does it return a row? column: NULL, or receives a

@@ -764,7 +764,7 @@ check_access(const Invocation *invocation, const char *function)
 	error_check(msp_manager_identity(bundle->msps, invocation->simulation->request->creator,
 									 &identity, &error),
 				&error);
-	if (config_acl_is_local(resource) != CONFIG_ACCESS_NOT_LOCAL)
+	if (config_acl_local_access(resource) != CONFIG_ACCESS_NOT_LOCAL)
 		allowed = strcmp(identity_msp_id(identity), guc_node_msp_id) == 0 &&
 				  identity_has_role(identity, IDENTITY_ADMIN);
 	else
@@ -802,7 +802,7 @@ lifecycle_invoke(Simulation *simulation)
 			request->arguments_count);
 	invocation.bundle = channel_open(request->channel)->bundle;
 	if (!invocation.bundle->has_application ||
-		!config_application_capability(invocation.bundle, "V2_0"))
+		!config_has_application_capability(invocation.bundle, "V2_0"))
 		lifecycle_error(
 			"channel \"%s\" does not have the application capability V2_0 that _lifecycle needs",
 			request->channel);

@@ -38,8 +38,8 @@ typedef struct ChannelMembership
 	bool import_only; /* see Ledger */
 } ChannelMembership;
 
-extern List *channel_memberships(
-	void); /* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
+/* of ChannelMembership *, sorted by name, palloc'ed in the current memory context */
+extern List *channel_memberships(void);
 
 /*
  * The genesis block of a new channel from its profile, a document with the content of
@@ -172,10 +172,10 @@ extern const Signer *node_channel_signer(const Channel *channel);
 /* would the members accept it? false also if this node has no certificate; errors as node_signer */
 extern bool node_is_accepted(const Channel *channel);
 extern bool node_is_configured(void); /* the settings are not empty */
-extern FbBytes node_read_file(const char *setting, const char *path,
-							  bool secret); /* palloc'ed; secret: must be 0600 and ours */
-extern FbBytes
-node_tls_certificate_der(void);			 /* of fabric.tls_certificate_file; empty when not set */
+/* palloc'ed; secret: must be 0600 and ours */
+extern FbBytes node_read_file(const char *setting, const char *path, bool secret);
+/* of fabric.tls_certificate_file; empty when not set */
+extern FbBytes node_tls_certificate_der(void);
 extern uint64 node_tls_generation(void); /* a number that changes when that file changes or is
 											replaced; the file is checked once a second at most */
 

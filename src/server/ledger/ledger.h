@@ -61,9 +61,8 @@ extern const Ledger *ledger_create(const char *channel, uint64 config_block_numb
  */
 extern void ledger_set_import_only(const char *channel, bool import_only);
 extern void ledger_drop(const char *channel); /* FB_CHANNEL_NOT_FOUND */
-extern char *
-ledger_partition_name(const Ledger *ledger,
-					  const char *table); /* fabric_internal.<table>_<id>, for SQL text */
+/* fabric_internal.<table>_<id>, for SQL text */
+extern char *ledger_partition_name(const Ledger *ledger, const char *table);
 
 /* statements that name a partition, prepared once per session and ledger */
 typedef enum LedgerStatementKind
@@ -182,8 +181,8 @@ extern uint64 block_store_next(const Ledger *ledger, uint64 number);
  * "transaction 3 of block 17"; List of char *, the first ten
  */
 extern List *block_store_strays(const Ledger *ledger, uint64 height);
-extern void block_store_remove_strays(const Ledger *ledger,
-									  uint64 height); /* see ledger_repair_begin */
+/* see ledger_repair_begin */
+extern void block_store_remove_strays(const Ledger *ledger, uint64 height);
 /*
  * Fabric's bytes of a block as a peer serves it (slots 2 and 4 filled), or as an orderer does
  * (bare)

@@ -51,13 +51,12 @@ typedef struct LedgerPlaces
 } LedgerPlaces;
 
 extern void ledger_scan_add_place(LedgerScan *scan, LedgerPlaces *places); /* of the current row */
-extern void
-ledger_scan_places(LedgerScan *scan,
-				   LedgerPlaces *places); /* of all rows of the table, not through the index */
+/* of all rows of the table, not through the index */
+extern void ledger_scan_places(LedgerScan *scan, LedgerPlaces *places);
 /* a column of the current row; borrowed (detoasted copies live in the current context) */
 extern bool ledger_scan_is_null(LedgerScan *scan, AttrNumber column);
-extern FbBytes ledger_scan_bytes(LedgerScan *scan,
-								 AttrNumber column); /* bytea or text; empty when null */
+/* bytea or text; empty when null */
+extern FbBytes ledger_scan_bytes(LedgerScan *scan, AttrNumber column);
 extern int64 ledger_scan_int8(LedgerScan *scan, AttrNumber column);
 extern int32 ledger_scan_int4(LedgerScan *scan, AttrNumber column);
 extern int16 ledger_scan_int2(LedgerScan *scan, AttrNumber column);
@@ -106,8 +105,8 @@ extern void index_check_remove_unreadable(Oid table, LedgerDamage report, void *
 extern void scan_key_int8(ScanKey key, AttrNumber column, StrategyNumber strategy, int64 value);
 extern void scan_key_int4(ScanKey key, AttrNumber column, StrategyNumber strategy, int32 value);
 extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strategy, FbBytes value);
-extern void scan_key_text(ScanKey key, AttrNumber column,
-						  FbBytes value); /* equality, collation "C" */
+/* equality, collation "C" */
+extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value);
 
 /* ---- ledger_cache.c, arrays.c ---- */
 

@@ -22,9 +22,9 @@ FABRIC_FUNCTION(fabric_ca_drop);
 /* an X.509 certificate ends before the year 10000 */
 #define VALID_YEARS_MAX 8000
 
-/* current time plus an interval, in seconds since 1970 */
+/* the time at which a validity of this interval that begins now ends, in seconds since 1970 */
 static int64
-argument_end(FunctionCallInfo fcinfo, int index, const char *name)
+argument_valid_until(FunctionCallInfo fcinfo, int index, const char *name)
 {
 	Interval *interval;
 	int64 days;
@@ -61,9 +61,10 @@ fabric_ca_create(PG_FUNCTION_ARGS)
 	char *ca = argument_text(fcinfo, 0, "ca");
 	char *msp_id = argument_text(fcinfo, 1, "msp_id");
 
-	PG_RETURN_TEXT_P(memory_text(
-		ca_create(ca, msp_id, optional_jsonb(fcinfo, 2), argument_end(fcinfo, 3, "valid_for"),
-				  argument_text(fcinfo, 4, "kind"), optional_text(fcinfo, 5))));
+	PG_RETURN_TEXT_P(
+		memory_text(ca_create(ca, msp_id, optional_jsonb(fcinfo, 2),
+							  argument_valid_until(fcinfo, 3, "valid_for"),
+							  argument_text(fcinfo, 4, "kind"), optional_text(fcinfo, 5))));
 }
 
 Datum
@@ -81,10 +82,11 @@ fabric_ca_register(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
 	CaRegistration registration;
+	char *ca;
 	char *secret;
 
 	secret_scope_begin(&scope);
-	argument_require(fcinfo, 0, "ca");
+	ca = argument_text(fcinfo, 0, "ca");
 	registration.enrollment_id = argument_text(fcinfo, 1, "enrollment_id");
 	registration.role = argument_text(fcinfo, 2, "role");
 	registration.secret = optional_text(fcinfo, 3);
@@ -92,15 +94,15 @@ fabric_ca_register(PG_FUNCTION_ARGS)
 	argument_require(fcinfo, 5, "max_enrollments");
 	registration.enrollments_max = PG_GETARG_INT32(5);
 	registration.affiliation = argument_text(fcinfo, 6, "affiliation");
-	secret = ca_register(argument_text(fcinfo, 0, "ca"), &registration);
+	secret = ca_register(ca, &registration);
 	secret_scope_end(&scope);
 	PG_RETURN_TEXT_P(cstring_to_text(secret));
 }
 
 /*
  * Other nodes rely on the certificates of an authority: a certificate that it has forgotten could
- * never be revoked, and a revocation that it has forgotten has no effect. So the functions below
- * are durable, whatever the session's synchronous_commit is.
+ * never be revoked, and a revocation that it has forgotten has no effect. So the functions that
+ * issue or revoke are durable, whatever the session's synchronous_commit is (ForceSyncCommit).
  */
 
 /*
@@ -112,18 +114,19 @@ fabric_ca_enroll(PG_FUNCTION_ARGS)
 	SecretScope scope;
 	CaEnrollment enrollment;
 	FbBytes certificate;
+	char *ca;
 
 	secret_scope_begin(&scope);
-	argument_require(fcinfo, 0, "ca");
+	ca = argument_text(fcinfo, 0, "ca");
 	enrollment.enrollment_id = argument_text(fcinfo, 1, "enrollment_id");
 	enrollment.secret = argument_text(fcinfo, 2, "secret");
 	enrollment.csr = argument_bytes(fcinfo, 3, "csr");
 	enrollment.profile = optional_text(fcinfo, 4);
 	enrollment.hosts = argument_text_list(fcinfo, 5, "hosts");
 	enrollment.attributes = argument_text_list(fcinfo, 6, "attributes");
-	enrollment.not_after = argument_end(fcinfo, 7, "valid_for");
+	enrollment.not_after = argument_valid_until(fcinfo, 7, "valid_for");
 	ForceSyncCommit();
-	certificate = ca_enroll(argument_text(fcinfo, 0, "ca"), &enrollment);
+	certificate = ca_enroll(ca, &enrollment);
 	secret_scope_end(&scope);
 	PG_RETURN_TEXT_P(memory_text(certificate));
 }
@@ -139,7 +142,7 @@ fabric_ca_reenroll(PG_FUNCTION_ARGS)
 	ForceSyncCommit();
 	PG_RETURN_TEXT_P(
 		memory_text(ca_reenroll(ca, certificate, csr, argument_bytes(fcinfo, 3, "signature"),
-								argument_end(fcinfo, 4, "valid_for"))));
+								argument_valid_until(fcinfo, 4, "valid_for"))));
 }
 
 /* ca_revoke(ca, enrollment_id, serial, reason): the number of revoked certificates */
@@ -159,7 +162,7 @@ fabric_ca_crl(PG_FUNCTION_ARGS)
 	char *ca = argument_text(fcinfo, 0, "ca");
 
 	ForceSyncCommit();
-	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_end(fcinfo, 1, "valid_for"))));
+	PG_RETURN_TEXT_P(memory_text(ca_crl(ca, argument_valid_until(fcinfo, 1, "valid_for"))));
 }
 
 /* ca_export(ca, passphrase): an OpenPGP message */
@@ -167,11 +170,12 @@ Datum
 fabric_ca_export(PG_FUNCTION_ARGS)
 {
 	SecretScope scope;
+	char *ca;
 	bytea *exported;
 
 	secret_scope_begin(&scope);
-	argument_require(fcinfo, 0, "ca");
-	exported = ca_export(argument_text(fcinfo, 0, "ca"), argument_text(fcinfo, 1, "passphrase"));
+	ca = argument_text(fcinfo, 0, "ca");
+	exported = ca_export(ca, argument_text(fcinfo, 1, "passphrase"));
 	secret_scope_end(&scope);
 	PG_RETURN_BYTEA_P(exported);
 }
@@ -190,7 +194,10 @@ fabric_ca_import(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(ca));
 }
 
-/* ca_import(ca, msp_id, certificate, private_key, kind): the authority's name */
+/*
+ * The other ca_import: ca_import(ca, msp_id, certificate, private_key, kind): the authority's name.
+ * It takes an authority that another program made.
+ */
 Datum
 fabric_ca_adopt(PG_FUNCTION_ARGS)
 {

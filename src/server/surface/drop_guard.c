@@ -136,7 +136,7 @@ refuse_issued(Oid table)
 }
 
 static void
-look_at_table(Oid table)
+check_dropped_table(Oid table)
 {
 	Oid schema = get_namespace_oid("fabric_internal", true);
 	char *name;
@@ -154,7 +154,7 @@ look_at_table(Oid table)
 }
 
 static void
-look_at_database(Oid database)
+check_dropped_database(Oid database)
 {
 	char *name = get_database_name(database);
 
@@ -186,9 +186,9 @@ object_dropped(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
 	if (access != OAT_DROP || sub_id != 0)
 		return;
 	if (class_id == RelationRelationId)
-		look_at_table(object_id);
+		check_dropped_table(object_id);
 	else if (class_id == DatabaseRelationId)
-		look_at_database(object_id);
+		check_dropped_database(object_id);
 }
 
 void
