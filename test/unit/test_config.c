@@ -1873,7 +1873,7 @@ test_updates(void)
 
 	made = real_update();
 	made.config->sequence++;
-	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
+	CHECK_STATUS(check_update(bundle, made), FB_STALE_CONFIG);
 	made = real_update();
 	made.has_update = false;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);

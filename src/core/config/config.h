@@ -8,7 +8,9 @@
  * - bundle.c: ConfigBundle: one configuration, parsed once and then read only
  * - config_profile.c: ConfigProfile: the choices of the creator of a channel; checked
  * - genesis.c: the genesis block of a profile
- * - config_update.c: does a new configuration follow from the current one by its rules?
+ * - config_update.c: apply an update; does a new configuration follow from the current one?
+ * - config_compute.c: the update that leads from one configuration to another
+ * - transition.c: may one configuration follow another, as a whole?
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
  * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and
@@ -179,10 +181,11 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 
 /*
  * Does this configuration follow from the bundle's, as Fabric's orderers make it? config_envelope:
- * the data of a CONFIG transaction, as received. FB_OK only if its sequence is the next one, it
- * holds an update of this channel for the current versions, the update changes at least one element
- * that exists, it has the signatures that the mod_policy of every changed element requires, and the
- * new configuration is the result of this update (common/configtx/validator.go, Validate). The
+ * the data of a CONFIG transaction, as received. FB_OK only if its sequence is the next one
+ * (otherwise FB_STALE_CONFIG), it holds an update of this channel for the current versions, the
+ * update changes at least one element that exists, it has the signatures that the mod_policy of
+ * every changed element requires, and the new configuration is the result of this update
+ * (common/configtx/validator.go, Validate). The
  * values of the new configuration are not checked. verify: as in policy_signatures_create. Errors:
  * FB_INVALID_CONFIG, FB_POLICY_NOT_SATISFIED, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED,
  * FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE.
@@ -190,6 +193,53 @@ extern FbStatus config_bundle_from_envelope(FbAllocator *allocator, FbBytes enve
 extern FbStatus config_check_update(FbAllocator *allocator, const ConfigBundle *bundle,
 									FbBytes config_envelope, PolicyVerify verify,
 									void *verify_context, FbError *error);
+
+/*
+ * The configuration that an update makes of the bundle's: bytes of a ConfigEnvelope with the next
+ * sequence and with the update as last_update (common/configtx/validator.go, ProposeConfigUpdate).
+ * envelope: bytes of a common.Envelope of type CONFIG_UPDATE, untrusted. The rules are those of
+ * config_check_update, which accepts the result. The values of the new configuration are not
+ * checked: make a bundle of them, and call config_check_successor. Errors: those of
+ * config_check_update.
+ */
+extern FbStatus config_apply_update(FbAllocator *allocator, const ConfigBundle *bundle,
+									FbBytes envelope, PolicyVerify verify, void *verify_context,
+									FbBytes *config_envelope, FbError *error);
+
+/*
+ * May `next` replace `current`, on every node? No organization has another MSP id, and no section
+ * is gone (common/channelconfig/bundle.go, ValidateNew). Errors: FB_INVALID_CONFIG.
+ */
+extern FbStatus config_check_successor(const ConfigBundle *current, const ConfigBundle *next,
+									   FbError *error);
+
+/*
+ * May an orderer accept that `next` replaces `current`? The state of the consensus type changes
+ * alone, its type only in maintenance mode (orderer/common/msgprocessor/maintenancefilter.go), and
+ * the consenters stay. next was made from the result of config_apply_update. Errors:
+ * FB_INVALID_CONFIG, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus config_check_orderer_rules(FbAllocator *allocator, const ConfigBundle *current,
+										   const ConfigBundle *next, FbError *error);
+
+/*
+ * Does this version know all capabilities that a configuration (ConfigEnvelope) requires? Otherwise
+ * FB_OTHER_VERSION: a newer version may accept it, so a node must neither apply nor reject it.
+ * Also FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus config_check_capabilities(FbAllocator *allocator, FbBytes config_envelope,
+										  FbError *error);
+
+/*
+ * The update that leads from one configuration to another: bytes of a ConfigUpdate with the read
+ * and write set that configtxlator computes (internal/configtxlator/update/update.go), with names
+ * in sorted order. original, updated: bytes of a common.Config, untrusted. Errors:
+ * FB_INVALID_CONFIG (no difference, no channel group), FB_INVALID_ARGUMENT (channel_id),
+ * FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus config_compute_update(FbAllocator *allocator, const char *channel_id,
+									  FbBytes original, FbBytes updated, FbBytes *update,
+									  FbError *error);
 
 /* free the memory outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);

@@ -5,11 +5,16 @@
 #include "core/config/config.h"
 #include "core/proto/proto.h"
 
-/* NULL when there is no group of that name */
+/* NULL when there is no element of that name */
 extern const Common__ConfigGroup *config_tree_group(const Common__ConfigGroup *group,
 													const char *name);
 extern const Common__ConfigValue *config_tree_value(const Common__ConfigGroup *group,
 													const char *name);
+extern const Common__ConfigPolicy *config_tree_policy(const Common__ConfigGroup *group,
+													  const char *name);
+
+/* the same type and bytes; NULL equals NULL only */
+extern bool config_same_policy(const Common__Policy *a, const Common__Policy *b);
 
 /*
  * Check the names of all groups, values and policies below group, and the number of groups and
@@ -30,6 +35,14 @@ extern FbStatus config_tree_unpack(FbAllocator *allocator, const Common__ConfigG
 								   const char *path, const char *name,
 								   const ProtobufCMessageDescriptor *descriptor,
 								   ProtobufCMessage **message, FbError *error);
+
+/*
+ * The update in an envelope of type CONFIG_UPDATE; envelope may be NULL, signed_update too. Errors:
+ * FB_INVALID_CONFIG, FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus config_unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
+									 Common__ConfigUpdateEnvelope **signed_update,
+									 Common__ConfigUpdate **update, FbError *error);
 
 /*
  * Can this node take part in a channel that requires the capability? kind: "Channel", "Orderer",

@@ -1,11 +1,12 @@
 /*
- * config_update.c: does a configuration transaction follow the rules of the current configuration?
- * (common/configtx/validator.go, Validate; update.go, authorizeUpdate)
+ * config_update.c: apply a requested update to the current configuration, and check that a
+ * configuration transaction is such a result (common/configtx/validator.go, ProposeConfigUpdate and
+ * Validate; update.go, authorizeUpdate)
  *
- * The problem. A configuration block stops a ledger of this version, which cannot apply it:
- * policies and members may differ from then on. But a client can get bytes of type CONFIG into a
- * block with the help of a dishonest orderer. So a ledger must stop only for a decision of the
- * channel itself.
+ * The problem. A configuration replaces members and policies for all later blocks. A client can get
+ * bytes of type CONFIG into a block with the help of a dishonest orderer. So only a decision of the
+ * channel itself may count, and every node must decide alike, from the block and the current
+ * configuration alone.
  *
  * The rule. A valid transaction holds the requested update, with the signatures of identities that
  * the current configuration allows to change these elements, and the complete configuration that
@@ -18,8 +19,12 @@
  *
  * There is one additional rule: at least one of the changes is of an existing element, so that a
  * policy had to be satisfied. Fabric accepts an update that adds elements to no group: it needs no
- * signature, and only the sequence changes. No tool makes one, and here any client could stop the
- * ledger with it.
+ * signature, and only the sequence changes. No tool makes one, and any client could make all
+ * waiting updates and transactions be checked again with it.
+ *
+ * The result is packed anew from the decoded trees. That has no canonical bytes (maps), so results
+ * are compared as trees, never as bytes. Names are found by binary search, because the sender
+ * decides how many there are.
  */
 #include "core/config/config_internal.h"
 
@@ -33,10 +38,12 @@
 
 typedef struct Update
 {
+	FbAllocator *allocator;
 	const ConfigBundle *bundle;
 	PolicySignatureSet *signatures;
 	FbError *error;
 	size_t authorized_count;
+	bool fills_mod_policy; /* see filled_mod_policy */
 } Update;
 
 /* one element of a tree, of any kind */
@@ -66,15 +73,6 @@ static Element
 value_element(const Common__ConfigValue *value)
 {
 	return value != NULL ? (Element) {true, value->version, value->mod_policy} : (Element) {0};
-}
-
-static const Common__ConfigPolicy *
-find_policy(const Common__ConfigGroup *group, const char *name)
-{
-	for (size_t i = 0; group != NULL && i < group->n_policies; i++)
-		if (strcmp(group->policies[i]->key, name) == 0)
-			return group->policies[i]->value;
-	return NULL;
 }
 
 static Element
@@ -117,6 +115,31 @@ modification_policy(Update *update, const char *mod_policy, const char *path)
 	return policy_manager_find(update->bundle->policies, absolute);
 }
 
+/* validateModPolicy: names, separated by slashes, perhaps after a slash */
+static FbStatus
+check_mod_policy(Update *update, const char *mod_policy, const char *path, const char *name)
+{
+	const char *from = mod_policy[0] == '/' ? mod_policy + 1 : mod_policy;
+
+	if (mod_policy[0] == '\0')
+		return fb_fail(update->error, FB_INVALID_CONFIG,
+					   "the update leaves %s%s%s without mod_policy", path,
+					   name[0] != '\0' ? "/" : "", name);
+	for (;;)
+	{
+		size_t size = strcspn(from, "/");
+
+		if (config_check_element_id(fb_bytes(from, size), NULL) != FB_OK)
+			return fb_fail(update->error, FB_INVALID_CONFIG,
+						   "the update gives %s%s%s the invalid mod_policy \"%s\"", path,
+						   name[0] != '\0' ? "/" : "", name,
+						   FB_DISPLAY(fb_bytes_of_text(mod_policy)));
+		if (from[size] == '\0')
+			return FB_OK;
+		from += size + 1;
+	}
+}
+
 /*
  * verifyDeltaSet, for one element. path: of its group; if the element is a group, its own, and name
  * is empty.
@@ -129,10 +152,7 @@ check_written(Update *update, Element read, Element written, Element present, co
 
 	if (!is_change(read, written))
 		return FB_OK;
-	if (written.mod_policy[0] == '\0')
-		return fb_fail(update->error, FB_INVALID_CONFIG,
-					   "the update leaves %s%s%s without mod_policy", path,
-					   name[0] != '\0' ? "/" : "", name);
+	FB_TRY(check_mod_policy(update, written.mod_policy, path, name));
 	if (!present.exists && written.version == 0)
 		return FB_OK;
 	if (!present.exists || written.version != present.version + 1)
@@ -172,9 +192,10 @@ check_read_group(Update *update, const Place *place)
 						  value_element(config_tree_value(place->present, read->values[i]->key)),
 						  place->path, read->values[i]->key));
 	for (size_t i = 0; i < read->n_policies; i++)
-		FB_TRY(check_read(update, policy_element(read->policies[i]->value),
-						  policy_element(find_policy(place->present, read->policies[i]->key)),
-						  place->path, read->policies[i]->key));
+		FB_TRY(
+			check_read(update, policy_element(read->policies[i]->value),
+					   policy_element(config_tree_policy(place->present, read->policies[i]->key)),
+					   place->path, read->policies[i]->key));
 	for (size_t i = 0; i < read->n_groups; i++)
 	{
 		Place inner;
@@ -205,9 +226,10 @@ check_written_group(Update *update, const Place *place)
 	{
 		const char *name = written->policies[i]->key;
 
-		FB_TRY(check_written(update, policy_element(find_policy(place->read, name)),
+		FB_TRY(check_written(update, policy_element(config_tree_policy(place->read, name)),
 							 policy_element(written->policies[i]->value),
-							 policy_element(find_policy(place->present, name)), place->path, name));
+							 policy_element(config_tree_policy(place->present, name)), place->path,
+							 name));
 	}
 	for (size_t i = 0; i < written->n_groups; i++)
 	{
@@ -221,8 +243,121 @@ check_written_group(Update *update, const Place *place)
 
 /*
  * ---- the result of the update (computeUpdateResult, configMapToConfig): each element is the
- * changed one, or otherwise the current one ----
+ * changed one, or otherwise the current one; a group determines which elements it contains ----
  */
+
+/* configmap.go, recurseConfigMap: channels of Fabric 1.0 have elements without mod_policy */
+static char *
+filled_mod_policy(const Update *update, char *mod_policy)
+{
+	return update->fills_mod_policy && mod_policy[0] == '\0' ? (char *) "Admins" : mod_policy;
+}
+
+/*
+ * Copies of `count` entries of a map, one after the other, with an array of pointers to them; NULL:
+ * out of memory.
+ */
+static void **
+copy_entries(FbAllocator *allocator, void *const *entries, size_t count, size_t entry_bytes)
+{
+	void **list = fb_allocate_array(allocator, count, sizeof(*list));
+	uint8_t *copies = fb_allocate_array(allocator, count, entry_bytes);
+
+	if (list == NULL || copies == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+	{
+		memcpy(copies + i * entry_bytes, entries[i], entry_bytes);
+		list[i] = copies + i * entry_bytes;
+	}
+	return list;
+}
+
+#define COPY_ENTRIES(allocator, list, count)                                       \
+	((__typeof__(list)) copy_entries((allocator), (void *const *) (list), (count), \
+									 sizeof(**(list))))
+
+static FbStatus
+build_values(Update *update, const Place *place, Common__ConfigGroup *group)
+{
+	Common__ConfigValue *values =
+		fb_allocate_array(update->allocator, group->n_values, sizeof(*values));
+
+	group->values = COPY_ENTRIES(update->allocator, group->values, group->n_values);
+	if (values == NULL || group->values == NULL)
+		return fb_out_of_memory(update->error);
+	for (size_t i = 0; i < group->n_values; i++)
+	{
+		const char *name = group->values[i]->key;
+		const Common__ConfigValue *from = config_tree_value(place->written, name);
+
+		if (!is_change(value_element(config_tree_value(place->read, name)), value_element(from)))
+			from = config_tree_value(place->present, name);
+		FB_ASSERT(from != NULL);
+		values[i] = *from;
+		values[i].mod_policy = filled_mod_policy(update, values[i].mod_policy);
+		group->values[i]->value = &values[i];
+	}
+	return FB_OK;
+}
+
+static FbStatus
+build_policies(Update *update, const Place *place, Common__ConfigGroup *group)
+{
+	Common__ConfigPolicy *policies =
+		fb_allocate_array(update->allocator, group->n_policies, sizeof(*policies));
+
+	group->policies = COPY_ENTRIES(update->allocator, group->policies, group->n_policies);
+	if (policies == NULL || group->policies == NULL)
+		return fb_out_of_memory(update->error);
+	for (size_t i = 0; i < group->n_policies; i++)
+	{
+		const char *name = group->policies[i]->key;
+		const Common__ConfigPolicy *from = config_tree_policy(place->written, name);
+
+		if (!is_change(policy_element(config_tree_policy(place->read, name)), policy_element(from)))
+			from = config_tree_policy(place->present, name);
+		FB_ASSERT(from != NULL);
+		policies[i] = *from;
+		policies[i].mod_policy = filled_mod_policy(update, policies[i].mod_policy);
+		group->policies[i]->value = &policies[i];
+	}
+	return FB_OK;
+}
+
+/*
+ * An element that the write set has and that is no change is in the read set, and therefore in the
+ * current configuration (check_read): from is never NULL here and above.
+ */
+static FbStatus
+build_group(Update *update, const Place *place, Common__ConfigGroup **result)
+{
+	bool changed = is_change(group_element(place->read), group_element(place->written));
+	const Common__ConfigGroup *from = changed ? place->written : place->present;
+	Common__ConfigGroup *group = fb_allocate(update->allocator, sizeof(*group));
+
+	FB_ASSERT(from != NULL);
+	if (group == NULL)
+		return fb_out_of_memory(update->error);
+	*group = *from;
+	group->mod_policy = filled_mod_policy(update, group->mod_policy);
+	FB_TRY(build_values(update, place, group));
+	FB_TRY(build_policies(update, place, group));
+	group->groups = COPY_ENTRIES(update->allocator, group->groups, group->n_groups);
+	if (group->groups == NULL)
+		return fb_out_of_memory(update->error);
+	for (size_t i = 0; i < group->n_groups; i++)
+	{
+		Place inner;
+
+		FB_TRY(enter_group(update, place, group->groups[i]->key, &inner));
+		FB_TRY(build_group(update, &inner, &group->groups[i]->value));
+	}
+	*result = group;
+	return FB_OK;
+}
+
+/* ---- is this the result? (Validate) ---- */
 
 static FbStatus
 version_differs(Update *update, const char *path, const char *name)
@@ -235,8 +370,7 @@ version_differs(Update *update, const char *path, const char *name)
 static bool
 same_element(Element expected, Element found)
 {
-	return expected.exists && expected.version == found.version &&
-		   strcmp(expected.mod_policy, found.mod_policy) == 0;
+	return expected.version == found.version && strcmp(expected.mod_policy, found.mod_policy) == 0;
 }
 
 static bool
@@ -249,68 +383,49 @@ same_value(const Common__ConfigValue *expected, const Common__ConfigValue *found
 static bool
 same_policy(const Common__ConfigPolicy *expected, const Common__ConfigPolicy *found)
 {
-	if (!same_element(policy_element(expected), policy_element(found)) ||
-		(expected->policy == NULL) != (found->policy == NULL))
-		return false;
-	return expected->policy == NULL || (expected->policy->type == found->policy->type &&
-										fb_bytes_equal(proto_bytes(expected->policy->value),
-													   proto_bytes(found->policy->value)));
+	return same_element(policy_element(expected), policy_element(found)) &&
+		   config_same_policy(expected->policy, found->policy);
 }
 
+/* both trees are in the decoder's order */
 static FbStatus
-check_updated_config(Update *update, const Place *place, const Common__ConfigGroup *found)
+compare_groups(Update *update, const char *path, const Common__ConfigGroup *expected,
+			   const Common__ConfigGroup *found)
 {
-	bool changed = is_change(group_element(place->read), group_element(place->written));
-	const Common__ConfigGroup *expected = changed ? place->written : place->present;
-
-	/* a group determines which elements it contains */
 	if (!same_element(group_element(expected), group_element(found)) ||
 		expected->n_values != found->n_values || expected->n_policies != found->n_policies ||
 		expected->n_groups != found->n_groups)
-		return version_differs(update, place->path, "");
+		return version_differs(update, path, "");
 	for (size_t i = 0; i < found->n_values; i++)
-	{
-		const char *name = found->values[i]->key;
-		const Common__ConfigValue *written = config_tree_value(place->written, name);
-
-		if (!is_change(value_element(config_tree_value(place->read, name)), value_element(written)))
-			written = config_tree_value(place->present, name);
-		if (config_tree_value(expected, name) == NULL ||
-			!same_value(written, found->values[i]->value))
-			return version_differs(update, place->path, name);
-	}
+		if (strcmp(expected->values[i]->key, found->values[i]->key) != 0 ||
+			!same_value(expected->values[i]->value, found->values[i]->value))
+			return version_differs(update, path, found->values[i]->key);
 	for (size_t i = 0; i < found->n_policies; i++)
-	{
-		const char *name = found->policies[i]->key;
-		const Common__ConfigPolicy *written = find_policy(place->written, name);
-
-		if (!is_change(policy_element(find_policy(place->read, name)), policy_element(written)))
-			written = find_policy(place->present, name);
-		if (find_policy(expected, name) == NULL || !same_policy(written, found->policies[i]->value))
-			return version_differs(update, place->path, name);
-	}
+		if (strcmp(expected->policies[i]->key, found->policies[i]->key) != 0 ||
+			!same_policy(expected->policies[i]->value, found->policies[i]->value))
+			return version_differs(update, path, found->policies[i]->key);
 	for (size_t i = 0; i < found->n_groups; i++)
 	{
-		const char *name = found->groups[i]->key;
-		Place inner;
+		char inner[PATH_BYTES_MAX];
 
-		if (config_tree_group(expected, name) == NULL)
-			return version_differs(update, place->path, name);
-		FB_TRY(enter_group(update, place, name, &inner));
-		FB_TRY(check_updated_config(update, &inner, found->groups[i]->value));
+		if (strcmp(expected->groups[i]->key, found->groups[i]->key) != 0)
+			return version_differs(update, path, found->groups[i]->key);
+		snprintf(inner, sizeof(inner), "%s/%s", path, found->groups[i]->key);
+		FB_TRY(compare_groups(update, inner, expected->groups[i]->value, found->groups[i]->value));
 	}
 	return FB_OK;
 }
 
 /* ---- the messages ---- */
 
-static FbStatus
-unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
-			  Common__ConfigUpdateEnvelope **signed_update, Common__ConfigUpdate **update,
-			  FbError *error)
+FbStatus
+config_unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
+					 Common__ConfigUpdateEnvelope **signed_update, Common__ConfigUpdate **update,
+					 FbError *error)
 {
 	Common__Payload *payload;
 	Common__ChannelHeader *header;
+	Common__ConfigUpdateEnvelope *content;
 
 	if (envelope == NULL)
 		return fb_fail(error, FB_INVALID_CONFIG,
@@ -325,9 +440,11 @@ unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
 		return fb_fail(error, FB_INVALID_CONFIG, "the update of the configuration has type %d",
 					   (int) header->type);
 	FB_TRY(PROTO_UNPACK(common__config_update_envelope, proto_bytes(payload->data), allocator,
-						signed_update, error));
-	return PROTO_UNPACK(common__config_update, proto_bytes((*signed_update)->config_update),
-						allocator, update, error);
+						&content, error));
+	if (signed_update != NULL)
+		*signed_update = content;
+	return PROTO_UNPACK(common__config_update, proto_bytes(content->config_update), allocator,
+						update, error);
 }
 
 /*
@@ -335,10 +452,10 @@ unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
  * ConfigUpdateEnvelopeAsSignedData)
  */
 static FbStatus
-collect_signatures(Update *update, FbAllocator *allocator,
-				   const Common__ConfigUpdateEnvelope *message, PolicyVerify verify,
+collect_signatures(Update *update, const Common__ConfigUpdateEnvelope *message, PolicyVerify verify,
 				   void *verify_context)
 {
+	FbAllocator *allocator = update->allocator;
 	PolicySignature *signatures =
 		fb_allocate_array(allocator, message->n_signatures + 1, sizeof(PolicySignature));
 
@@ -367,24 +484,18 @@ collect_signatures(Update *update, FbAllocator *allocator,
 									&update->signatures, update->error);
 }
 
-FbStatus
-config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope,
-					PolicyVerify verify, void *verify_context, FbError *error)
+/* authorizeUpdate, and the configuration that the update makes of the current one */
+static FbStatus
+authorize_update(Update *update, const Common__Envelope *envelope, PolicyVerify verify,
+				 void *verify_context, Common__ConfigGroup **result)
 {
-	Update update = {.bundle = bundle, .error = error};
-	Place root = {.present = bundle->config->channel_group, .path = "/Channel"};
-	Common__ConfigEnvelope *envelope;
+	Place root = {.present = update->bundle->config->channel_group, .path = "/Channel"};
 	Common__ConfigUpdateEnvelope *signed_update = NULL;
 	Common__ConfigUpdate *message = NULL;
+	FbError *error = update->error;
 
-	FB_TRY(PROTO_UNPACK(common__config_envelope, config_envelope, allocator, &envelope, error));
-	if (envelope->config == NULL || envelope->config->channel_group == NULL)
-		return fb_fail(error, FB_INVALID_CONFIG, "the configuration is empty");
-	if (envelope->config->sequence != bundle->sequence + 1)
-		return fb_fail(error, FB_INVALID_CONFIG,
-					   "the configuration does not follow that of the channel");
-	FB_TRY(unpack_update(allocator, envelope->last_update, &signed_update, &message, error));
-	if (strcmp(message->channel_id, bundle->channel_id) != 0)
+	FB_TRY(config_unpack_update(update->allocator, envelope, &signed_update, &message, error));
+	if (strcmp(message->channel_id, update->bundle->channel_id) != 0)
 		return fb_fail(error, FB_INVALID_CONFIG,
 					   "the update of the configuration is for another channel");
 	if (message->write_set == NULL)
@@ -394,12 +505,52 @@ config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes 
 	if (root.read != NULL)
 	{
 		FB_TRY(config_tree_check_names(root.read, root.path, error));
-		FB_TRY(check_read_group(&update, &root));
+		FB_TRY(check_read_group(update, &root));
 	}
 	FB_TRY(config_tree_check_names(root.written, root.path, error));
-	FB_TRY(collect_signatures(&update, allocator, signed_update, verify, verify_context));
-	FB_TRY(check_written_group(&update, &root));
-	if (update.authorized_count == 0)
+	FB_TRY(collect_signatures(update, signed_update, verify, verify_context));
+	FB_TRY(check_written_group(update, &root));
+	if (update->authorized_count == 0)
 		return fb_fail(error, FB_INVALID_CONFIG, "the update changes nothing of the configuration");
-	return check_updated_config(&update, &root, envelope->config->channel_group);
+	update->fills_mod_policy =
+		config_tree_value(config_tree_group(root.present, "Orderer"), "Capabilities") != NULL ||
+		config_tree_value(config_tree_group(root.written, "Orderer"), "Capabilities") != NULL;
+	return build_group(update, &root, result);
+}
+
+FbStatus
+config_apply_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes envelope,
+					PolicyVerify verify, void *verify_context, FbBytes *config_envelope,
+					FbError *error)
+{
+	Update update = {.allocator = allocator, .bundle = bundle, .error = error};
+	Common__ConfigEnvelope made = COMMON__CONFIG_ENVELOPE__INIT;
+	Common__Config config = COMMON__CONFIG__INIT;
+	Common__Envelope *last_update;
+
+	*config_envelope = FB_BYTES_EMPTY;
+	FB_TRY(PROTO_UNPACK(common__envelope, envelope, allocator, &last_update, error));
+	FB_TRY(authorize_update(&update, last_update, verify, verify_context, &config.channel_group));
+	config.sequence = bundle->sequence + 1;
+	made.config = &config;
+	made.last_update = last_update;
+	return PROTO_PACK(&made, allocator, config_envelope, error);
+}
+
+FbStatus
+config_check_update(FbAllocator *allocator, const ConfigBundle *bundle, FbBytes config_envelope,
+					PolicyVerify verify, void *verify_context, FbError *error)
+{
+	Update update = {.allocator = allocator, .bundle = bundle, .error = error};
+	Common__ConfigEnvelope *envelope;
+	Common__ConfigGroup *expected = NULL;
+
+	FB_TRY(PROTO_UNPACK(common__config_envelope, config_envelope, allocator, &envelope, error));
+	if (envelope->config == NULL || envelope->config->channel_group == NULL)
+		return fb_fail(error, FB_INVALID_CONFIG, "the configuration is empty");
+	if (envelope->config->sequence != bundle->sequence + 1)
+		return fb_fail(error, FB_STALE_CONFIG,
+					   "the configuration does not follow that of the channel");
+	FB_TRY(authorize_update(&update, envelope->last_update, verify, verify_context, &expected));
+	return compare_groups(&update, "/Channel", expected, envelope->config->channel_group);
 }

@@ -4,24 +4,74 @@
  */
 #include "core/config/config_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
+
+/*
+ * The index of a name among the entries of a map, which the decoder has sorted; -1: there is none.
+ * Every entry begins with its protobuf base and its key.
+ */
+static ptrdiff_t
+find_entry(void *const *entries, size_t count, const char *name)
+{
+	size_t low = 0;
+	size_t high = count;
+
+	while (low < high)
+	{
+		size_t middle = low + (high - low) / 2;
+		const char *key = ((const Common__ConfigGroup__GroupsEntry *) entries[middle])->key;
+		int order = strcmp(name, key);
+
+		if (order == 0)
+			return (ptrdiff_t) middle;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return -1;
+}
+
+_Static_assert(offsetof(Common__ConfigGroup__GroupsEntry, key) ==
+					   offsetof(Common__ConfigGroup__ValuesEntry, key) &&
+				   offsetof(Common__ConfigGroup__GroupsEntry, key) ==
+					   offsetof(Common__ConfigGroup__PoliciesEntry, key),
+			   "entries of all maps begin alike");
 
 const Common__ConfigGroup *
 config_tree_group(const Common__ConfigGroup *group, const char *name)
 {
-	for (size_t i = 0; group != NULL && i < group->n_groups; i++)
-		if (strcmp(group->groups[i]->key, name) == 0)
-			return group->groups[i]->value;
-	return NULL;
+	ptrdiff_t i =
+		group != NULL ? find_entry((void *const *) group->groups, group->n_groups, name) : -1;
+
+	return i >= 0 ? group->groups[i]->value : NULL;
 }
 
 const Common__ConfigValue *
 config_tree_value(const Common__ConfigGroup *group, const char *name)
 {
-	for (size_t i = 0; group != NULL && i < group->n_values; i++)
-		if (strcmp(group->values[i]->key, name) == 0)
-			return group->values[i]->value;
-	return NULL;
+	ptrdiff_t i =
+		group != NULL ? find_entry((void *const *) group->values, group->n_values, name) : -1;
+
+	return i >= 0 ? group->values[i]->value : NULL;
+}
+
+const Common__ConfigPolicy *
+config_tree_policy(const Common__ConfigGroup *group, const char *name)
+{
+	ptrdiff_t i =
+		group != NULL ? find_entry((void *const *) group->policies, group->n_policies, name) : -1;
+
+	return i >= 0 ? group->policies[i]->value : NULL;
+}
+
+bool
+config_same_policy(const Common__Policy *a, const Common__Policy *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return a->type == b->type && fb_bytes_equal(proto_bytes(a->value), proto_bytes(b->value));
 }
 
 static FbStatus
