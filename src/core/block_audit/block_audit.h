@@ -41,6 +41,8 @@ typedef struct Audit
 {
 	FbAllocator *allocator;		/* for the work; may be reset after the call */
 	const ConfigBundle *bundle; /* NULL: the configuration is not available */
+	/* ids of consenters that the block must name; NULL: unknown, as of a configuration block */
+	const ConsenterIds *consenter_ids;
 	AuditReport report;
 	void *report_context;
 

@@ -220,6 +220,23 @@ check_signatures(Audit *audit, const BlockView *view, const BlockSignatures *slo
 	return FB_OK;
 }
 
+/* the first releases of Fabric sign the header only, and name no consenters in this slot */
+static FbStatus
+frame_check_consenters(Audit *audit, FbBytes received, const BlockSignatures *slot, FbError *error)
+{
+	FbStatus status;
+
+	if (audit->consenter_ids == NULL || slot->value.size == 0)
+		return FB_OK;
+	status = consenter_ids_require(audit->consenter_ids, received, audit->allocator, error);
+	if (audit_is_failure(status))
+		return status;
+	if (status != FB_OK)
+		audit_problem(audit, -1, "metadata", "Its orderer made a mistake or lies: %s.",
+					  error->message);
+	return FB_OK;
+}
+
 FbStatus
 audit_orderers(Audit *audit, const BlockView *view, const AuditPrevious *previous, FbError *error)
 {
@@ -248,5 +265,6 @@ audit_orderers(Audit *audit, const BlockView *view, const AuditPrevious *previou
 	if (!fb_bytes_equal(packed, received))
 		audit_problem(audit, -1, "metadata",
 					  "Metadata slot 0 holds bytes that its content does not need.");
+	FB_TRY(frame_check_consenters(audit, received, &slot, error));
 	return check_signatures(audit, view, &slot, error);
 }

@@ -11,6 +11,7 @@
  * - config_update.c: apply an update; does a new configuration follow from the current one?
  * - config_compute.c: the update that leads from one configuration to another
  * - transition.c: may one configuration follow another, as a whole?
+ * - consenters.c: the Raft ids of the consenters, and how they follow from configuration blocks
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
  * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and
@@ -75,10 +76,7 @@ typedef struct ConfigOrganization
 	const Policy *endorsement;
 } ConfigOrganization;
 
-/*
- * A member of the Raft group, etcdraft.Consenter. In the genesis block, its index in the list is
- * its node number minus 1.
- */
+/* A member of the Raft group, etcdraft.Consenter. Its Raft id: see ConsenterIds. */
 typedef struct ConfigConsenter
 {
 	const char *host;
@@ -243,6 +241,55 @@ extern FbStatus config_compute_update(FbAllocator *allocator, const char *channe
 
 /* free the memory outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
+
+/* ---- consenters.c: the Raft ids of the consenters; see the note there ---- */
+
+/* the ids under one configuration */
+typedef struct ConsenterIds
+{
+	uint32_t count;					 /* as many as bundle->consenters; 0: no etcdraft, or unknown */
+	uint64_t ids[FB_RAFT_NODES_MAX]; /* in the order of bundle->consenters; never 0 */
+	uint64_t next_id;				 /* of the next consenter that is added */
+} ConsenterIds;
+
+/* what a configuration changes about the consenters; at most one of the ids is not 0 */
+typedef struct ConsenterChange
+{
+	uint64_t added_id;
+	uint64_t removed_id;
+	uint64_t rotated_id; /* it has another TLS client certificate */
+} ConsenterChange;
+
+/* of the first configuration: 1 to consenters_count, which is at most FB_RAFT_NODES_MAX */
+extern void consenter_ids_first(size_t consenters_count, ConsenterIds *ids);
+
+/*
+ * The ids after a configuration block, and what it changes. before: the ids under old_bundle.
+ * Errors: FB_INVALID_CONFIG when more than one consenter is added, removed or replaced.
+ */
+extern FbStatus consenter_ids_follow(const ConsenterIds *before, const ConfigBundle *old_bundle,
+									 const ConfigBundle *new_bundle, ConsenterIds *after,
+									 ConsenterChange *change, FbError *error);
+
+/*
+ * The ids that the metadata of a block name (slot 0, untrusted), not compared with any
+ * configuration. Errors: FB_MALFORMED_MESSAGE (also: none, 0, twice, not below the next id),
+ * FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus consenter_ids_parse(FbBytes signatures_slot, FbAllocator *allocator,
+									ConsenterIds *ids, FbError *error);
+
+/*
+ * Do the metadata of a block name these ids? Always, if expected has none. Errors: FB_BLOCK_REFUSED
+ * when they differ, and those of consenter_ids_parse.
+ */
+extern FbStatus consenter_ids_require(const ConsenterIds *expected, FbBytes signatures_slot,
+									  FbAllocator *allocator, FbError *error);
+
+extern bool consenter_ids_equal(const ConsenterIds *a, const ConsenterIds *b);
+extern bool consenter_ids_has(const ConsenterIds *ids, uint64_t id);
+/* the id of the consenter at this index of the configuration; 0: the ids are unknown */
+extern uint64_t consenter_ids_id(const ConsenterIds *ids, size_t index);
 
 /* find by MSP id, not by group name; NULL if there is none */
 extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle,

@@ -202,6 +202,9 @@ check_frame(BlockWork *work, const Link *link)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Audit audit = {.allocator = allocator,
 				   .bundle = work->walk->replay->bundle,
+				   .consenter_ids = block_is_configuration(&work->view)
+										? NULL
+										: &work->walk->replay->channel.consenter_ids,
 				   .report = frame_problem,
 				   .report_context = work};
 	FbError error;

@@ -87,6 +87,9 @@ is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Audit audit = {.allocator = allocator,
 				   .bundle = repair->channel->bundle,
+				   .consenter_ids = number > repair->channel->config_block_number
+										? &repair->channel->consenter_ids
+										: NULL,
 				   .report = repair_refuse,
 				   .report_context = repair};
 	uint8_t hash[CRYPTO_SHA256_BYTES];

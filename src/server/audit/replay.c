@@ -215,7 +215,9 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 		return false;
 	}
 	replay->bundle = bundle;
-	replay->channel = (Channel) {replay->ledger->channel, 0, bundle, replay->ledger};
+	replay->channel =
+		(Channel) {.name = replay->ledger->channel, .bundle = bundle, .ledger = replay->ledger};
+	consenter_ids_first(bundle->consenters_count, &replay->channel.consenter_ids);
 	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
 		add_tx_id(replay, view.ledger_tx_id);
 	replay_state_set(replay->state,

@@ -101,20 +101,22 @@ own_host(const Channel *channel)
 	return own.several ? NULL : own.host;
 }
 
-/* the consenter with this address, from 1; 0: none */
+/* the Raft id of the consenter with this address; 0: none */
 static uint64
-consenter_at(const ConfigBundle *bundle, const char *host, uint32_t port)
+consenter_at(const Channel *channel, const char *host, uint32_t port)
 {
+	const ConfigBundle *bundle = channel->bundle;
+
 	for (size_t i = 0; i < bundle->consenters_count; i++)
 		if (bundle->consenters[i].port == port &&
 			pg_strcasecmp(bundle->consenters[i].host, host) == 0)
-			return i + 1;
+			return consenter_ids_id(&channel->consenter_ids, i);
 	return 0;
 }
 
 typedef struct OwnAddresses
 {
-	const ConfigBundle *bundle;
+	const Channel *channel;
 	uint64 consenter; /* whose key is this node's; 0: none's is */
 	const char *host;
 } OwnAddresses;
@@ -122,7 +124,7 @@ typedef struct OwnAddresses
 static OwnAddresses
 own_addresses(const Channel *channel)
 {
-	return (OwnAddresses) {channel->bundle, channel_own_consenter(channel), own_host(channel)};
+	return (OwnAddresses) {channel, channel_own_consenter(channel), own_host(channel)};
 }
 
 static bool
@@ -135,7 +137,7 @@ is_own(const OwnAddresses *own, const char *address)
 	if (config_parse_address(memory_allocator(CurrentMemoryContext), fb_bytes_of_text(address),
 							 &host, &port, &error) != FB_OK)
 		return false;
-	if (own->consenter != 0 && consenter_at(own->bundle, host, port) == own->consenter)
+	if (own->consenter != 0 && consenter_at(own->channel, host, port) == own->consenter)
 		return true;
 	return own->host != NULL && port == PostPortNumber && pg_strcasecmp(own->host, host) == 0;
 }
@@ -143,7 +145,6 @@ is_own(const OwnAddresses *own, const char *address)
 bool
 channel_lost_consenter(const Channel *channel, FbError *why)
 {
-	const ConfigBundle *bundle = channel->bundle;
 	const char *host;
 	uint64 number;
 
@@ -151,7 +152,7 @@ channel_lost_consenter(const Channel *channel, FbError *why)
 		guc_tls_certificate_file[0] == '\0')
 		return false;
 	host = own_host(channel);
-	number = host == NULL ? 0 : consenter_at(bundle, host, (uint32_t) PostPortNumber);
+	number = host == NULL ? 0 : consenter_at(channel, host, (uint32_t) PostPortNumber);
 	if (number == 0)
 		return false;
 	fb_fail(why, FB_NOT_CONSENTER,
@@ -202,9 +203,9 @@ channel_address(const char *host, uint32_t port)
 static List *
 add_endpoints(List *sources, const OwnAddresses *own, BlockSourceTier tier, size_t *endpoints_count)
 {
-	for (size_t i = 0; i < own->bundle->orderer_organizations_count; i++)
+	for (size_t i = 0; i < own->channel->bundle->orderer_organizations_count; i++)
 	{
-		const ConfigOrganization *organization = &own->bundle->orderer_organizations[i];
+		const ConfigOrganization *organization = &own->channel->bundle->orderer_organizations[i];
 
 		if ((strcmp(organization->msp_id, guc_node_msp_id) == 0) != (tier == SOURCE_OWN_ORDERER))
 			continue;
@@ -219,7 +220,7 @@ static List *
 add_own_peers(List *sources, const OwnAddresses *own)
 {
 	const ConfigOrganization *organization =
-		config_application_organization(own->bundle, guc_node_msp_id);
+		config_application_organization(own->channel->bundle, guc_node_msp_id);
 
 	for (size_t a = 0; organization != NULL && a < organization->anchors_count; a++)
 		sources = add_source(sources, own,

@@ -106,16 +106,17 @@ channel_destroy_bundle(void *bundle)
 	config_bundle_destroy(bundle);
 }
 
-static uint64
+/* the index of the consenter with this public key; the count: there is none */
+static size_t
 find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 {
 	CryptoCertificate *wanted;
-	uint64 found = 0;
+	size_t found = bundle->consenters_count;
 	FbError error;
 
 	if (crypto_certificate_parse(certificate_der, &wanted, &error) != FB_OK)
-		return 0;
-	for (size_t i = 0; i < bundle->consenters_count && found == 0; i++)
+		return found;
+	for (size_t i = 0; i < bundle->consenters_count && found == bundle->consenters_count; i++)
 	{
 		CryptoCertificate *certificate;
 
@@ -123,19 +124,44 @@ find_consenter(const ConfigBundle *bundle, FbBytes certificate_der)
 									 &error) != FB_OK)
 			continue;
 		if (crypto_certificate_same_key(certificate, wanted))
-			found = i + 1;
+			found = i;
 		crypto_certificate_free(certificate);
 	}
 	crypto_certificate_free(wanted);
 	return found;
 }
 
-static uint64
-own_raft_id(const ConfigBundle *bundle)
+static size_t
+find_own_consenter(const ConfigBundle *bundle)
 {
 	FbBytes own = node_tls_certificate_der();
 
-	return own.size > 0 ? find_consenter(bundle, own) : 0;
+	return own.size > 0 ? find_consenter(bundle, own) : bundle->consenters_count;
+}
+
+/*
+ * The ids under the configuration of this block. The block itself names them, and commit_block has
+ * compared them with those that follow from the blocks before. None if they cannot be read: blocks
+ * of Fabric's first releases do not have them, and an audit must be able to open the channel of a
+ * damaged one.
+ */
+static void
+load_consenter_ids(const Ledger *ledger, uint64 config_block_number, const ConfigBundle *bundle,
+				   ConsenterIds *ids)
+{
+	BlockRow row;
+	FbError error;
+
+	if (config_block_number == 0 || bundle->consenters_count == 0)
+	{
+		consenter_ids_first(bundle->consenters_count, ids);
+		return;
+	}
+	if (!block_store_row(ledger, config_block_number, NULL, &row) ||
+		consenter_ids_parse(row.signatures, memory_allocator(CurrentMemoryContext), ids, &error) !=
+			FB_OK ||
+		ids->count != bundle->consenters_count)
+		memset(ids, 0, sizeof(*ids));
 }
 
 static void
@@ -150,6 +176,7 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 	FbBytes config;
 	FbError error;
 	ConfigBundle *bundle;
+	ConsenterIds ids;
 	FbStatus status;
 
 	/* read before the tables: an invalidation that arrives meanwhile must count */
@@ -157,6 +184,8 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 	if (!ledger_config(entry->name, &config_block_number, &config))
 		elog(ERROR, "channel \"%s\" has no configuration", entry->name);
 	status = config_bundle_create(memory_allocator(context), entry->name, config, &bundle, &error);
+	if (status == FB_OK)
+		load_consenter_ids(ledger, config_block_number, bundle, &ids);
 	MemoryContextSwitchTo(old);
 	if (status != FB_OK)
 	{
@@ -172,7 +201,11 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 	entry->ledger_id = ledger->id;
 	entry->table = ledger->world_state.table;
 	entry->raft_id_generation = 0;
-	entry->channel = (Channel) {entry->name, config_block_number, bundle, ledger};
+	entry->channel = (Channel) {.name = entry->name,
+								.config_block_number = config_block_number,
+								.bundle = bundle,
+								.consenter_ids = ids,
+								.ledger = ledger};
 }
 
 /* the number of the last configuration block that is committed here */
@@ -268,7 +301,8 @@ channel_own_consenter(const Channel *channel)
 
 	if (entry->raft_id_generation != generation)
 	{
-		entry->raft_id = own_raft_id(entry->bundle);
+		entry->raft_id =
+			consenter_ids_id(&channel->consenter_ids, find_own_consenter(entry->bundle));
 		entry->raft_id_generation = generation;
 	}
 	return entry->raft_id;
@@ -283,7 +317,8 @@ channel_raft_id(const Channel *channel)
 uint64
 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der)
 {
-	return find_consenter(channel->bundle, certificate_der);
+	return consenter_ids_id(&channel->consenter_ids,
+							find_consenter(channel->bundle, certificate_der));
 }
 
 ChannelSlot *
@@ -317,7 +352,7 @@ channel_wait_slot(const Channel *channel, TimestampTz deadline)
 void
 channel_refuse_consenter(const ConfigBundle *bundle)
 {
-	if (own_raft_id(bundle) == 0)
+	if (find_own_consenter(bundle) == bundle->consenters_count)
 		return;
 	ereport(
 		ERROR,

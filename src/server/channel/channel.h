@@ -20,6 +20,8 @@ typedef struct Channel
 	const char *name;
 	uint64 config_block_number;
 	const ConfigBundle *bundle;
+	/* Raft ids of bundle->consenters; none if the configuration block does not name them */
+	ConsenterIds consenter_ids;
 	const Ledger *ledger;
 } Channel;
 
@@ -85,7 +87,7 @@ extern ChannelSlot *channel_slot(const Channel *channel);
 extern ChannelSlot *channel_wait_slot(const Channel *channel, TimestampTz deadline);
 
 /*
- * The Raft id of this node on the channel: its place (from 1) in the consenter list, by the public
+ * The Raft id of this node on the channel: of the consenter with the public
  * key of its TLS certificate (fabric.tls_certificate_file, read again when it has changed); 0:
  * not a consenter, or the channel's blocks come from fabric.import_block alone, so that this node
  * takes no part in ordering it.
@@ -94,7 +96,7 @@ extern uint64 channel_raft_id(const Channel *channel);
 /* the same whatever the channel's blocks come from */
 extern uint64 channel_own_consenter(const Channel *channel);
 /*
- * The place (from 1) of the consenter whose TLS client certificate has the public key of this one
+ * The Raft id of the consenter whose TLS client certificate has the public key of this one
  * (DER); 0: none. As Fabric compares them (orderer/consensus/etcdraft/consenter.go, detectSelfID):
  * a certificate that is renewed with its key is the same consenter's.
  */

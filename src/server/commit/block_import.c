@@ -214,6 +214,7 @@ import_check_metadata(const Channel *channel, const BlockView *block)
 	BlockView checked = *block;
 	Audit audit = {.allocator = allocator,
 				   .bundle = channel->bundle,
+				   .consenter_ids = block_is_configuration(block) ? NULL : &channel->consenter_ids,
 				   .report = refuse_problem,
 				   .report_context = &checked};
 	BlockSignatures slot;

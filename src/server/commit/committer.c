@@ -183,6 +183,31 @@ check_follows(const Channel *channel, const BlockView *block, BlockRow *previous
 				&error);
 }
 
+/*
+ * The ids of the consenters follow from the chain, so that an orderer cannot renumber them: see
+ * core/config/consenters.c. Blocks of Fabric's first releases, which can only be imported, do not
+ * name them in slot 0.
+ */
+static void
+committer_check_consenters(const ConsenterIds *expected, const BlockView *block, bool imported)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	BlockSignatures slot;
+	FbError error;
+	FbStatus status = block_signatures_parse(block->metadata[0], allocator, &slot, &error);
+
+	if (status == FB_OK && !(imported && slot.value.size == 0))
+		status = consenter_ids_require(expected, block->metadata[0], allocator, &error);
+	if (status == FB_OUT_OF_MEMORY)
+		error_throw(&error);
+	if (status != FB_OK)
+		ereport(ERROR, (fb_errcode(FB_BLOCK_REFUSED),
+						errmsg("metadata of block %llu are not those of this chain",
+							   (unsigned long long) block->header.number),
+						errdetail("%s.", error.message),
+						errhint("Its orderer made a mistake or lies: take it from another node.")));
+}
+
 static void
 describe_block(FbAllocator *allocator, const BlockView *block, const ValidatedBlock *validated,
 			   const TransactionRow *rows, CommittedBlock *committed)
@@ -242,6 +267,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, begin);
+	committer_check_consenters(&channel->consenter_ids, block, comparison != NULL);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* hash of the state changes (docs/wire-format.md, "Commit hash"); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates,

@@ -120,7 +120,7 @@ witnesses_refresh(Witnesses *witnesses, const Channel *channel)
 			memset(witness, 0, sizeof(*witness));
 			strlcpy(witness->address, address, sizeof(witness->address));
 		}
-		witness->is_self = i + 1 == self_id;
+		witness->is_self = self_id != 0 && consenter_ids_id(&channel->consenter_ids, i) == self_id;
 		witnesses->count++;
 	}
 	witnesses->compares_raft_index = self_id != 0;

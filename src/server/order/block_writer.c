@@ -116,8 +116,7 @@ sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 	 * again
 	 */
 	const Signer *signer = node_channel_signer(channel);
-	size_t consenters_count = channel->bundle->consenters_count;
-	uint64_t *consenter_ids = palloc(consenters_count * sizeof(uint64_t) + 1);
+	const ConsenterIds *ids = &channel->consenter_ids;
 	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
 	BlockSignature signature = {0};
 	FbBytes consenter_metadata;
@@ -129,10 +128,8 @@ sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 	FbBytes slot;
 	FbError error;
 
-	for (size_t i = 0; i < consenters_count; i++)
-		consenter_ids[i] = i + 1;
-	error_check(block_raft_metadata(consenter_ids, consenters_count, consenters_count + 1,
-									raft_index, allocator, &consenter_metadata, &error),
+	error_check(block_raft_metadata(ids->ids, ids->count, ids->next_id, raft_index, allocator,
+									&consenter_metadata, &error),
 				&error);
 	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator,
 									  &value, &error),

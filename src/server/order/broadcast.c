@@ -359,7 +359,8 @@ order_transfer_leadership(const char *channel_name, uint64 target_id, FbError *e
 	if (channel_raft_id(channel) == 0)
 		return fb_fail(error, FB_NOT_CONSENTER, "this node does not order channel \"%s\"",
 					   channel_name);
-	if (target_id > channel->bundle->consenters_count || target_id == channel_raft_id(channel))
+	if ((target_id != 0 && !consenter_ids_has(&channel->consenter_ids, target_id)) ||
+		target_id == channel_raft_id(channel))
 		return fb_fail(error, FB_INVALID_ARGUMENT,
 					   "consenter %llu cannot take over the leadership of channel \"%s\"",
 					   (unsigned long long) target_id, channel_name);

@@ -14,6 +14,13 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	bracket_begin("reading the channel configuration");
 	channel = channel_open(channel_name);
 	bundle = channel->bundle;
+	if (channel->consenter_ids.count != bundle->consenters_count)
+		ereport(ERROR,
+				(fb_errcode(FB_CORRUPTED),
+				 errmsg("metadata of configuration block %llu of channel \"%s\" cannot be read",
+						(unsigned long long) channel->config_block_number, channel_name),
+				 errdetail("They name the Raft ids of the channel's consenters."),
+				 errhint("Check the ledger with fabric.verify_chain, and repair it.")));
 	settings->config_block_number = channel->config_block_number;
 	settings->config_sequence = bundle->sequence;
 	settings->self_id = channel_raft_id(channel);
@@ -36,7 +43,7 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	for (size_t index = 0; index < bundle->consenters_count && index < FB_RAFT_NODES_MAX; index++)
 	{
 		const ConfigConsenter *consenter = &bundle->consenters[index];
-		uint64 id = index + 1;
+		uint64 id = channel->consenter_ids.ids[index];
 		WireSetPeer *peer;
 
 		(void) raft_configuration_add(&settings->voters, id);

@@ -350,9 +350,10 @@ put_orderers(ReturnSetInfo *result, const Channel *channel)
 	{
 		const ConfigConsenter *consenter = &bundle->consenters[i];
 		char *address = psprintf("%s:%u", consenter->host, consenter->port);
+		uint64 id = consenter_ids_id(&channel->consenter_ids, i);
 
-		put_node(result, address, "orderer", consenter_msp_id(bundle, consenter), i + 1,
-				 channel_own_consenter(channel) == i + 1);
+		put_node(result, address, "orderer", consenter_msp_id(bundle, consenter), id,
+				 id != 0 && channel_own_consenter(channel) == id);
 		addresses = lappend(addresses, address);
 	}
 	foreach(cell, channel_block_sources(channel))
