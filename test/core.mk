@@ -9,7 +9,7 @@ CORE_OBJS = $(patsubst src/%.c,$(CORE_BUILD)/%.o,$(CORE_C))
 CORE_LIB = $(CORE_BUILD)/libfabric_core.a
 UNIT_TESTS = $(patsubst test/unit/%.c,$(CORE_BUILD)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 
-.PHONY: core unit unit-sanitize sim
+.PHONY: core unit unit-sanitize sim mutate
 core: $(CORE_LIB)
 
 $(CORE_LIB): $(CORE_OBJS)
@@ -31,6 +31,10 @@ unit: $(UNIT_TESTS)
 
 unit-sanitize:
 	@$(MAKE) --no-print-directory unit CORE_BUILD=build/sanitize CORE_CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+
+# bugs of tools/mutants in a copy of the sources, one at a time: each must be found by its test
+mutate: core
+	@tools/mutate
 
 # the Raft simulator: random faults from seeds; one seed is replayed with "raft_sim --seed N --trace"
 SIM_OBJS = $(patsubst test/sim/%.c,$(CORE_BUILD)/sim/%.o,$(wildcard test/sim/*.c))

@@ -8,11 +8,11 @@ ifneq ($(FIRST_USE),)
 # one goal after the other; only the build inside `ready` is parallel
 .NOTPARALLEL:
 
-# check-long runs longer versions of tests in check: random chaincode for some minutes, with another
-# seed each time; then half an hour of calls that use each other's results; then half an hour of
-# calls while nodes are killed, frozen and cut off. LONG_SECONDS=60 makes these short. Each lists
-# its options in its first lines.
-LONG_CHECKS ?= test/long/own_writes test/long/faults
+# check-long runs what tests the tests (tools/mutate), and longer versions of tests in check: random
+# chaincode for some minutes, with another seed each time; then half an hour of calls that use each
+# other's results; then half an hour of calls while nodes are killed, frozen and cut off.
+# LONG_SECONDS=60 makes these short. Each lists its options in its first lines.
+LONG_CHECKS ?= tools/mutate test/long/own_writes test/long/faults
 
 demo bench: ready-to-run
 check check-long: ready
