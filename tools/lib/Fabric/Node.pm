@@ -15,7 +15,10 @@ use Fabric::Psql ();
 use List::Util   qw(max);
 use POSIX        ();
 
-our @EXPORT_OK = qw(server_settings authentication_rules);
+our @EXPORT_OK = qw(server_settings authentication_rules @CPU_KINDS);
+
+# the kinds of processes of cpu_by_kind
+our @CPU_KINDS = qw(sessions serving ledger orderer relay other);
 
 # fields: those that Fabric::Network lists, and directory (of the network), nodes_count (nodes of
 # the network)
@@ -298,25 +301,44 @@ sub children_of
 	return @children;
 }
 
-# CPU seconds (user and system) of the instance's living processes, and of those that it has waited
-# for
-sub cpu_seconds
+# CPU seconds (user and system) of the instance's processes by kind: sessions (of the role $user),
+# serving (sessions of other nodes and everybody else), ledger, orderer, relay, and other (the
+# server's own processes, and all that have ended)
+sub cpu_by_kind
 {
-	my ($self) = @_;
-	my $pid = $self->process_id // return 0;
-	my $ticks = 0;
+	my ($self, $user) = @_;
+	my $tick = 1 / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+	my %seconds = map { $_ => 0 } @CPU_KINDS;
+	my $processes = $self->query(
+		"SELECT pid, backend_type, coalesce(usename, '') FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+	);
 
-	foreach my $each ($pid, children_of($pid))
+	foreach my $line (split /\n/, $processes)
 	{
-		open(my $handle, '<', "/proc/$each/stat") or next;
-		my $line = <$handle> // '';
-		close $handle;
-		my @fields = split ' ', ($line =~ s/^.*\) //r);
-		$ticks += $fields[11] + $fields[12];
-		# the postmaster's own count includes the sessions that ended
-		$ticks += $fields[13] + $fields[14] if $each == $pid;
+		my ($pid, $type, $role) = split /\|/, $line, -1;
+		my $kind =
+			$type eq 'client backend'                   ? ($role eq $user ? 'sessions' : 'serving')
+		  : $type =~ /^fabric (ledger|orderer|relay)\b/ ? $1
+		  :                                               'other';
+		my $fields = stat_fields($pid) // next;
+
+		$seconds{$kind} += ($fields->[11] + $fields->[12]) * $tick;
 	}
-	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+	# the postmaster's own time, and that of the processes that it has waited for
+	my $fields = stat_fields($self->process_id // return \%seconds);
+	$seconds{other} += ($fields->[11] + $fields->[12] + $fields->[13] + $fields->[14]) * $tick
+	  if defined $fields;
+	return \%seconds;
+}
+
+# the fields of a process's stat file after its name; undef: it has ended
+sub stat_fields
+{
+	my ($pid) = @_;
+
+	open(my $handle, '<', "/proc/$pid/stat") or return undef;
+	my $line = <$handle> // return undef;
+	return [ split ' ', ($line =~ s/^.*\) //r) ];
 }
 
 # context switches of the instance's living processes so far
