@@ -14,6 +14,7 @@
 struct CryptoPrivateKey
 {
 	EVP_PKEY *pkey;
+	EVP_PKEY_CTX *sign_context; /* ready to sign, reused by every signature */
 	CryptoCurve curve;
 };
 

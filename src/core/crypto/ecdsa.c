@@ -321,7 +321,7 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 		return crypto_openssl_fail(error, FB_INVALID_KEY, "private key is not consistent");
 	}
 	EVP_PKEY_CTX_free(check);
-	result = fb_allocate(&crypto_heap, sizeof(*result));
+	result = fb_allocate_zero(&crypto_heap, sizeof(*result));
 	if (result == NULL)
 	{
 		EVP_PKEY_free(pkey);
@@ -329,6 +329,12 @@ private_key_wrap(EVP_PKEY *pkey, CryptoPrivateKey **key, FbError *error)
 	}
 	result->pkey = pkey;
 	result->curve = curve;
+	result->sign_context = EVP_PKEY_CTX_new_from_pkey(NULL, pkey, NULL);
+	if (result->sign_context == NULL || EVP_PKEY_sign_init(result->sign_context) != 1)
+	{
+		crypto_private_key_free(result);
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not prepare signing");
+	}
 	*key = result;
 	return FB_OK;
 }
@@ -437,6 +443,7 @@ crypto_private_key_free(CryptoPrivateKey *key)
 {
 	if (key == NULL)
 		return;
+	EVP_PKEY_CTX_free(key->sign_context);
 	EVP_PKEY_free(key->pkey); /* wipes the secret */
 	fb_release(&crypto_heap, key);
 }
@@ -447,17 +454,12 @@ FbStatus
 crypto_sign_digest(const CryptoPrivateKey *key, const uint8_t digest[CRYPTO_SHA256_BYTES],
 				   FbAllocator *allocator, FbBytes *signature, FbError *error)
 {
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_pkey(NULL, key->pkey, NULL);
 	uint8_t made[CRYPTO_SIGNATURE_BYTES_MAX];
 	size_t size = sizeof(made);
-	bool done;
 
 	*signature = FB_BYTES_EMPTY;
 	fb_work_add(FB_WORK_SIGN);
-	done = context != NULL && EVP_PKEY_sign_init(context) == 1 &&
-		   EVP_PKEY_sign(context, made, &size, digest, CRYPTO_SHA256_BYTES) == 1;
-	EVP_PKEY_CTX_free(context);
-	if (!done)
+	if (EVP_PKEY_sign(key->sign_context, made, &size, digest, CRYPTO_SHA256_BYTES) != 1)
 		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not sign");
 	return crypto_signature_to_low_s(key->curve, fb_bytes(made, size), allocator, signature, error);
 }
