@@ -71,7 +71,7 @@ ok( wait_until(
 	'the others are named');
 like(
 	log_from($start),
-	qr/DETAIL:  It is tried again.*HINT:  Raise max_worker_processes in postgresql\.conf/s,
+	qr/DETAIL:  The node tries again.*HINT:  Raise max_worker_processes in postgresql\.conf/s,
 	'with what to do');
 is( $node->query(
 		"SELECT string_agg(DISTINCT last_error, '; ') FROM fabric.stat_workers WHERE channel = 'beta'"

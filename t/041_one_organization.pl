@@ -143,8 +143,8 @@ subtest 'a lost quorum' => sub {
 		qr/^localhost:$others[0]{port}\|LF503\|no blocks from localhost:$others[0]{port}/m);
 	is(conditions($peer, 'blocks'), '', 'one source is left');
 	$leader->kill_hard;
-	wait_for_condition($_, 'blocks', qr/no other orderer gives blocks/) foreach $peer, $second;
-	like(log_of($peer), qr/channel "trade": no other orderer gives blocks/, 'in the log too');
+	wait_for_condition($_, 'blocks', qr/no other orderer delivers blocks/) foreach $peer, $second;
+	like(log_of($peer), qr/channel "trade": no other orderer delivers blocks/, 'in the log too');
 	$_->start foreach $leader, @others;
 	wait_for_leader($network, 'trade');
 	make_blocks(1);

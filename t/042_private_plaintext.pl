@@ -117,7 +117,7 @@ ok( wait_until(
 	$first->query('SELECT * FROM fabric.stat_conditions'));
 like(
 	slurp_file($first->cluster->logfile),
-	qr/private data of transaction 0 of block \d+ was got from localhost:$second->{port}/,
+	qr/private data of transaction 0 of block \d+ was fetched from localhost:$second->{port}/,
 	'from its partner');
 is(problems($_), '', "$_->{name}: the chain is clean") foreach $first, $second;
 ok( wait_until(

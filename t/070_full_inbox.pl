@@ -54,7 +54,7 @@ foreach my $call (@calls)
 	{
 		push @taken, { %$call, tx_id => (split /\|/, $output)[0] };
 	}
-	elsif ($error =~ /may be committed all the same/)
+	elsif ($error =~ /may be committed: check with/)
 	{
 		# the session's time limit passed before the orderer's answer arrived
 		push @unknown, $call;

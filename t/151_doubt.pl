@@ -19,7 +19,7 @@ my @nodes = $network->nodes;
 my @orderers = $network->orderers;
 my $client = $nodes[3];
 my $doubt =
-  qr/CONTEXT:.*transaction ([0-9a-f]{64}) was handed to an orderer and may be committed all the same: ask fabric\.commit_status/;
+  qr/CONTEXT:.*transaction ([0-9a-f]{64}) was sent to an orderer and may be committed: check with fabric\.commit_status/;
 
 deploy_registry($network,
 	policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer', 'Org4MSP.peer')");
@@ -41,7 +41,7 @@ $_->set_faults('submit_before_answer=hold') foreach @orderers;
 my $error = $client->error_of("SET fabric.broadcast_timeout = '6s'; " . create_vehicle('A1'));
 like(
 	$error,
-	qr/LF503.*DETAIL:.*It is not known whether the orderer at localhost:\d+ has taken the transaction.*HINT:.*fabric\.commit_status.*before the call is repeated/s,
+	qr/LF503.*DETAIL:.*It is not known whether the orderer at localhost:\d+ has accepted the transaction.*HINT:.*fabric\.commit_status.*before you repeat the call/s,
 	'no answer: it is not known whether it was taken');
 like($error, $doubt, 'the transaction is named');
 is(outcome($error), 'VALID', 'and it was committed');

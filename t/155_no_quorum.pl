@@ -105,7 +105,7 @@ like(
 like($error, qr/HINT:.*fabric\.commit_status/, 'and a hint how to find out the result');
 like(
 	$error,
-	qr/CONTEXT:.*transaction [0-9a-f]{64} was handed to an orderer and may be committed all the same/,
+	qr/CONTEXT:.*transaction [0-9a-f]{64} was sent to an orderer and may be committed/,
 	'which is in doubt');
 my ($tx_id) = $error =~ /transaction ([0-9a-f]{64})/;
 kill 'CONT', @frozen;

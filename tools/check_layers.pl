@@ -181,7 +181,7 @@ sub judge_direction
 {
 	my ($directory, $other) = @_;
 
-	return "unknown directory $other: add it to the layers of tools/check_layers.pl"
+	return "unrecognized directory $other: add it to the layers of tools/check_layers.pl"
 	  unless defined $LAYER{$other};
 	return
 		"$directory is of layer $LAYER{$directory} and $other of layer $LAYER{$other}, above it:"

@@ -15,7 +15,7 @@ COMMENT ON FUNCTION fabric.grant_identity IS 'let a database role sign with an i
 
 CREATE FUNCTION fabric.revoke_identity(label text, role name) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_revoke_identity';
-COMMENT ON FUNCTION fabric.revoke_identity IS 'take an identity away from a database role';
+COMMENT ON FUNCTION fabric.revoke_identity IS 'withdraw from a database role the right to sign with an identity';
 
 CREATE FUNCTION fabric.open_identity(label text, passphrase text) RETURNS void
 	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'fabric_open_identity';

@@ -35,13 +35,13 @@ CREATE FUNCTION fabric_internal.stat_orderer(OUT channel text, OUT consenter_id 
 	OUT recovering_since timestamptz, OUT recovering_reason text, OUT recovering_to bigint,
 	OUT others_recovering bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer';
-COMMENT ON FUNCTION fabric_internal.stat_orderer IS 'what the orderer processes of this node publish; read it as fabric.stat_orderer';
+COMMENT ON FUNCTION fabric_internal.stat_orderer IS 'state that the orderer processes of this node publish; read it as fabric.stat_orderer';
 
 CREATE FUNCTION fabric_internal.stat_orderer_followers(OUT channel text, OUT consenter_id bigint,
 	OUT connected boolean, OUT progress text, OUT match_index bigint, OUT next_index bigint,
 	OUT lag bigint, OUT last_contact_at timestamptz) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'fabric_internal_stat_orderer_followers';
-COMMENT ON FUNCTION fabric_internal.stat_orderer_followers IS 'what the orderer processes of this node know of the other consenters; read it as fabric.stat_orderer_followers';
+COMMENT ON FUNCTION fabric_internal.stat_orderer_followers IS 'state of the other consenters, as the orderer processes of this node know it; read it as fabric.stat_orderer_followers';
 
 -- evidence that no administrator has acknowledged
 CREATE VIEW fabric.raft_evidence AS

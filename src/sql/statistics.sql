@@ -7,7 +7,7 @@ CREATE FUNCTION fabric_internal.stat_channel(OUT channel text, OUT height bigint
 	OUT private_inbox_bytes bigint, OUT private_inbox_refused bigint, OUT sessions_waiting int,
 	OUT sessions_woken bigint, OUT source text, OUT source_at timestamptz) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 10 AS 'MODULE_PATHNAME', 'fabric_internal_stat_channel';
-COMMENT ON FUNCTION fabric_internal.stat_channel IS 'what the processes of this node publish about its channels; read it as fabric.stat_channel';
+COMMENT ON FUNCTION fabric_internal.stat_channel IS 'state of its channels that the processes of this node publish; read it as fabric.stat_channel';
 
 CREATE FUNCTION fabric_internal.stat_conditions(OUT process text, OUT channel text, OUT topic text,
 	OUT subject text, OUT sqlstate text, OUT message text, OUT detail text, OUT hint text,
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION fabric_internal.stat_validation_work IS 'the cost of validat
 CREATE FUNCTION fabric_internal.stat_work(OUT process text, OUT action text, OUT object text,
 		OUT count bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 50 AS 'MODULE_PATHNAME', 'fabric_internal_stat_work';
-COMMENT ON FUNCTION fabric_internal.stat_work IS 'how often the processes of this node did what costs most; read it as fabric.stat_work';
+COMMENT ON FUNCTION fabric_internal.stat_work IS 'how often the processes of this node did their most expensive work; read it as fabric.stat_work';
 
 CREATE FUNCTION fabric_internal.stat_notifications(OUT channel text, OUT block_number bigint,
 	OUT blocks_behind bigint, OUT failures bigint, OUT failing_since timestamptz,
@@ -75,7 +75,7 @@ CREATE VIEW fabric.stat_validation_work AS SELECT * FROM fabric_internal.stat_va
 COMMENT ON VIEW fabric.stat_validation_work IS 'the cost of validating blocks since the start of the server: policies parsed and evaluated, signatures checked (including those that this node had verified before), certificates parsed and verified, keys that repeated range queries read; milliseconds of all blocks, of the last one, of the longest one and its number';
 
 CREATE VIEW fabric.stat_work AS SELECT * FROM fabric_internal.stat_work();
-COMMENT ON VIEW fabric.stat_work IS 'how often the processes of this node did what costs most, since the start of the server: messages decoded, by type; SHA-256 computed, and how many of these over the transactions of a block; ECDSA signatures made and verified; envelopes compressed and decompressed; prepared statements of the extension executed, and those apart that a process repeats whether there are transactions or not. process: session (of clients and of other nodes), ledger, orderer, relay, launcher. A process adds what it did at the end of each transaction. What is zero has no row';
+COMMENT ON VIEW fabric.stat_work IS 'how often the processes of this node did their most expensive work, since the start of the server: messages decoded, by type; SHA-256 computed, and how many of these over the transactions of a block; ECDSA signatures made and verified; envelopes compressed and decompressed; prepared statements of the extension executed, and those apart that a process repeats whether there are transactions or not. process: session (of clients and of other nodes), ledger, orderer, relay, launcher. A process adds what it did at the end of each transaction. What is zero has no row';
 
 CREATE VIEW fabric.stat_notifications AS
 	SELECT n.channel, n.block_number, n.blocks_behind, n.failures, n.failing_since, n.last_error,

@@ -214,7 +214,7 @@ test_links(void)
 	CHECK_STATUS(block_check_link(&header, 5, hash, &error), FB_BLOCK_REFUSED);
 	CHECK_STATUS(block_check_link(&header, 3, hash, &error), FB_BLOCK_REFUSED);
 	CHECK_STATUS(block_check_link(&header, 4, repeated(8, 32), &error), FB_BLOCK_REFUSED);
-	CHECK_TEXT(error.message, "block 5 does not follow from our block 4");
+	CHECK_TEXT(error.message, "block 5 does not follow block 4");
 	header.data_hash.size = 31;
 	CHECK_STATUS(block_check_link(&header, 4, hash, &error), FB_BLOCK_REFUSED);
 	header.data_hash.size = 32;

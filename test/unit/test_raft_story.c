@@ -401,7 +401,7 @@ story_command(char *line)
 		story_step(id, &event);
 	}
 	else
-		fb_buffer_append_format(&said, "unknown command %s\n", word);
+		fb_buffer_append_format(&said, "unrecognized command %s\n", word);
 }
 
 static void

@@ -132,9 +132,9 @@ block_check_link(const BlockHeader *header, uint64_t previous_number, FbBytes pr
 	}
 	if (!fb_bytes_equal(header->previous_hash, previous_hash))
 	{
-		fb_fail(error, FB_BLOCK_REFUSED, "block %llu does not follow from our block %llu",
+		fb_fail(error, FB_BLOCK_REFUSED, "block %llu does not follow block %llu",
 				(unsigned long long) header->number, (unsigned long long) previous_number);
-		fb_error_detail(error, "Its previous_hash is not the hash of our block %llu.",
+		fb_error_detail(error, "Its previous_hash is not the hash of block %llu.",
 						(unsigned long long) previous_number);
 		return FB_BLOCK_REFUSED;
 	}

@@ -77,7 +77,7 @@ check_last_config(Audit *audit, const BlockView *view, const BlockSignatures *sl
 		is_config = false;
 	if (number > view->header.number)
 		audit_problem(audit, -1, "last_config",
-					  "Its last configuration is said to be block %" PRIu64 ".", number);
+					  "It names the later block %" PRIu64 " as the last configuration.", number);
 	if (is_config)
 	{
 		if (number != view->header.number)
@@ -89,16 +89,15 @@ check_last_config(Audit *audit, const BlockView *view, const BlockSignatures *sl
 	else if (previous != NULL && number != (previous->is_config ? previous->header.number
 																: previous->last_config_number))
 		audit_problem(audit, -1, "last_config",
-					  "Its last configuration is said to be block %" PRIu64
-					  ", which the block before does not say.",
+					  "It names block %" PRIu64
+					  " as the last configuration, and the block before it names another.",
 					  number);
 	if (received.size == 0)
 		return FB_OK;
 	FB_TRY(block_last_config_pack(number, audit->allocator, &expected, error));
 	if (!fb_bytes_equal(received, expected))
 		audit_problem(audit, -1, "last_config",
-					  "Metadata slot 1 does not hold the number %" PRIu64 " that slot 0 has.",
-					  number);
+					  "Metadata slot 1 does not hold number %" PRIu64 " of slot 0.", number);
 	return FB_OK;
 }
 

@@ -233,8 +233,8 @@ read_channel(Reader *reader)
 		const char *name = reader->channel->groups[i]->key;
 
 		if (strcmp(name, "Orderer") != 0 && strcmp(name, "Application") != 0)
-			return fb_fail(reader->error, FB_INVALID_CONFIG, "unknown group \"%s\" in /Channel",
-						   name);
+			return fb_fail(reader->error, FB_INVALID_CONFIG,
+						   "unrecognized group \"%s\" in /Channel", name);
 	}
 	/*
 	 * common/channelconfig/bundle.go, preValidate: orderers that do not know capabilities could not

@@ -188,7 +188,7 @@ check_acls(const ConfigProfile *profile, FbError *error)
 			return fb_fail(error, FB_INVALID_CONFIG,
 						   "resource \"%s\" cannot be guarded by a channel", acl->resource);
 		if (!config_acl_is_known(acl->resource))
-			return fb_fail(error, FB_INVALID_CONFIG, "unknown resource \"%s\" in the ACLs",
+			return fb_fail(error, FB_INVALID_CONFIG, "unrecognized resource \"%s\" in the ACLs",
 						   acl->resource);
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(profile->acls[k].resource, acl->resource) == 0)
@@ -233,7 +233,7 @@ static FbStatus
 check_capability(const char *kind, const char *capability, FbError *error)
 {
 	if (capability == NULL || !config_capability_known(kind, capability))
-		return fb_fail(error, FB_INVALID_CONFIG, "unknown %s capability \"%s\"", kind,
+		return fb_fail(error, FB_INVALID_CONFIG, "unrecognized %s capability \"%s\"", kind,
 					   capability != NULL ? capability : "");
 	return FB_OK;
 }

@@ -363,7 +363,7 @@ static FbStatus
 version_differs(Update *update, const char *path, const char *name)
 {
 	return fb_fail(update->error, FB_INVALID_CONFIG,
-				   "the new configuration has another %s%s%s than the update gives", path,
+				   "%s%s%s of the new configuration is not what the update results in", path,
 				   name[0] != '\0' ? "/" : "", name);
 }
 
@@ -429,7 +429,7 @@ config_unpack_update(FbAllocator *allocator, const Common__Envelope *envelope,
 
 	if (envelope == NULL)
 		return fb_fail(error, FB_INVALID_CONFIG,
-					   "the configuration does not hold the update that it comes from");
+					   "the configuration does not contain the update that made it");
 	FB_TRY(
 		PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), allocator, &payload, error));
 	if (payload->header == NULL)

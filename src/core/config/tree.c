@@ -119,7 +119,7 @@ config_tree_check_values(const Common__ConfigGroup *group, const char *path,
 		while (*name != NULL && strcmp(*name, group->values[i]->key) != 0)
 			name++;
 		if (*name == NULL)
-			return fb_fail(error, FB_INVALID_CONFIG, "unknown value \"%s\" in %s",
+			return fb_fail(error, FB_INVALID_CONFIG, "unrecognized value \"%s\" in %s",
 						   group->values[i]->key, path);
 	}
 	return FB_OK;

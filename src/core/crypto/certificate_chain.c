@@ -30,7 +30,8 @@ crypto_certificate_check_signature(const CryptoCertificate *certificate,
 	if (!signature_algorithm_allowed(algorithm))
 		return fb_fail(error, FB_INVALID_SIGNATURE,
 					   "certificate is signed with %s, which is not allowed",
-					   algorithm == NID_undef ? "an unknown algorithm" : OBJ_nid2sn(algorithm));
+					   algorithm == NID_undef ? "an unrecognized algorithm"
+											  : OBJ_nid2sn(algorithm));
 	/* twice: see crypto_openssl_starved */
 	ERR_clear_error();
 	for (int attempt = 0; attempt < 2 && result != 1; attempt++)
@@ -64,7 +65,7 @@ check_self(const CryptoCertificate *certificate, int64_t at, FbError *error)
 {
 	if (certificate->unknown_critical)
 		return fb_fail(error, FB_INVALID_CERTIFICATE,
-					   "certificate \"%s\" has an unknown critical extension",
+					   "certificate \"%s\" has an unrecognized critical extension",
 					   certificate->subject.text);
 	return check_time(certificate, at, error);
 }

@@ -293,7 +293,7 @@ add_revocation(X509_CRL *crl, const CryptoRevocation *revocation, FbError *error
 					   SERIAL_BYTES_MAX);
 	/* RFC 5280 5.3.1: 7 is not used */
 	if (revocation->reason > 10 || revocation->reason == 7)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown revocation reason %d",
+		return fb_fail(error, FB_INVALID_ARGUMENT, "unrecognized revocation reason %d",
 					   revocation->reason);
 	entry = X509_REVOKED_new();
 	serial = ASN1_INTEGER_new();

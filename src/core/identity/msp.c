@@ -299,7 +299,7 @@ certifiers_digest(const Msp *msp, FbBytes pem, FbAllocator *scratch,
 	}
 	if (status == FB_OK && ca == NULL)
 		status = fb_fail(error, FB_INVALID_CONFIG,
-						 "certificate \"%s\" of an organizational unit is no CA of the MSP",
+						 "certificate \"%s\" of an organizational unit is not a CA of the MSP",
 						 crypto_certificate_subject(named));
 	crypto_certificate_free(named);
 	FB_TRY(status);

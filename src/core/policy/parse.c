@@ -493,7 +493,7 @@ policy_compile_implicit_meta(FbAllocator *allocator, FbBytes text, FbBytes *impl
 				return fb_out_of_memory(error);
 			return PROTO_PACK(&message, allocator, implicit_meta, error);
 		}
-	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unknown rule \"%s\"",
+	fb_fail(error, FB_INVALID_POLICY, "invalid ImplicitMeta policy: unrecognized rule \"%s\"",
 			FB_DISPLAY(rule));
 	fb_error_hint(error, "The rules are ANY, ALL and MAJORITY.");
 	return FB_INVALID_POLICY;

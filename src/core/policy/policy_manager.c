@@ -167,7 +167,7 @@ make_implicit_meta(FbAllocator *allocator, FbBytes value, const PolicyGroup *gro
 		default:
 
 			/* Fabric would evaluate it as satisfied exactly when no sub-policy is */
-			return fb_fail(error, FB_INVALID_POLICY, "unknown ImplicitMeta rule %d",
+			return fb_fail(error, FB_INVALID_POLICY, "unrecognized ImplicitMeta rule %d",
 						   (int) message->rule);
 	}
 }
@@ -186,7 +186,7 @@ make_policy(FbAllocator *allocator, const Common__ConfigPolicy *message, const P
 			return make_implicit_meta(allocator, proto_bytes(message->policy->value), group, policy,
 									  error);
 		default:
-			return fb_fail(error, FB_INVALID_POLICY, "unknown policy type %d",
+			return fb_fail(error, FB_INVALID_POLICY, "unrecognized policy type %d",
 						   message->policy->type);
 	}
 }

@@ -36,7 +36,7 @@ print_principal(FbBuffer *buffer, const Principal *principal)
 			fb_buffer_append_text(buffer, ">");
 			return;
 	}
-	fb_buffer_append_text(buffer, "<unknown principal>");
+	fb_buffer_append_text(buffer, "<unrecognized principal>");
 }
 
 void
@@ -108,7 +108,7 @@ policy_describe(FbAllocator *allocator, const Policy *policy, char **text, FbErr
 		fb_buffer_append_format(&buffer, "%s %s",
 								(size_t) policy->rule < sizeof(rules) / sizeof(rules[0])
 									? rules[policy->rule]
-									: "unknown rule",
+									: "unrecognized rule",
 								policy->sub_policy);
 		for (size_t i = 0; i < policy->members_count; i++)
 			fb_buffer_append_format(&buffer, "%s%s", i == 0 ? " of " : ", ",

@@ -333,6 +333,6 @@ policy_require(FbAllocator *allocator, const Policy *policy, PolicySignatureSet 
 	FB_TRY(fb_buffer_bytes(&signers, &signers_text, error));
 	fb_fail(error, FB_POLICY_NOT_SATISFIED, "policy \"%s\" is not satisfied", policy_path(policy));
 	fb_error_detail(error, "It needs %s. Signed by: %s.", wanted,
-					set->count == 0 ? "nobody" : (const char *) signers_text.data);
+					set->count == 0 ? "no identity" : (const char *) signers_text.data);
 	return FB_POLICY_NOT_SATISFIED;
 }

@@ -120,7 +120,7 @@ proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
 	*field = (ProtoField) {0};
 	*where = at;
 	if (size == 0 || (tag >> 3) == 0 || (tag >> 3) > FIELD_NUMBER_MAX)
-		return "bad field tag";
+		return "invalid field tag";
 	*field = (ProtoField) {.number = (uint32_t) (tag >> 3),
 						   .wire_type = (int) (tag & 7),
 						   .is_long = size > SHORT_VARINT_BYTES_MAX};
@@ -133,12 +133,12 @@ proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
 		case WIRE_VARINT:
 			size = proto_read_varint(at, end, VARINT_BYTES_MAX, &field->value);
 			if (size == 0)
-				return "bad variable-length integer";
+				return "invalid variable-length integer";
 			break;
 		case WIRE_BYTES:
 			size = proto_read_varint(at, end, VARINT_BYTES_MAX, &field->value);
 			if (size == 0)
-				return "bad length";
+				return "invalid length";
 			at += size;
 			*where = at;
 			if (field->value > (uint64_t) (end - at))
@@ -152,7 +152,7 @@ proto_take_field(FbBytes *rest, ProtoField *field, const uint8_t **where)
 			size = 0;
 			at = skip_group(at, end, field->number);
 			if (at == NULL)
-				return "bad group";
+				return "invalid group";
 			break;
 		default:
 			size = field->wire_type == WIRE_FIXED64 ? 8 : 4;

@@ -312,7 +312,7 @@ write_value(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 			break;
 		}
 		default:
-			FB_ASSERT(!"no message of ours has floating-point numbers");
+			FB_ASSERT(!"no message has floating-point numbers");
 	}
 }
 

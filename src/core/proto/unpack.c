@@ -124,7 +124,8 @@ check_packed(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 			size_t size = proto_read_varint(at, end, VARINT_BYTES_MAX, &value);
 
 			if (size == 0)
-				return unpack_refuse(decoder, descriptor, field, at, "bad variable-length integer");
+				return unpack_refuse(decoder, descriptor, field, at,
+									 "invalid variable-length integer");
 			at += size;
 			count++;
 		}
@@ -135,7 +136,7 @@ check_packed(Decoder *decoder, const ProtobufCMessageDescriptor *descriptor,
 
 		if (content.size % width != 0)
 			return unpack_refuse(decoder, descriptor, field, content.data,
-								 "bad length of packed numbers");
+								 "invalid length of packed numbers");
 		count = content.size / width;
 	}
 	FB_TRY(count_fields(decoder, count));

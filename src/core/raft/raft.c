@@ -380,7 +380,7 @@ raft_check_message(Raft *raft, const RaftMessage *message, FbError *error)
 		case RAFT_HELLO_RESPONSE:
 			return FB_OK;
 	}
-	return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %d",
+	return fb_fail(error, FB_MALFORMED_MESSAGE, "unrecognized Raft message type %d",
 				   (int) message->type);
 }
 
@@ -537,7 +537,7 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 			raft->abstains = event->abstain;
 			return FB_OK;
 	}
-	return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft event %d", (int) event->type);
+	return fb_fail(error, FB_INVALID_ARGUMENT, "unrecognized Raft event %d", (int) event->type);
 }
 
 static uint64_t

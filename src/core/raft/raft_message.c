@@ -208,7 +208,8 @@ message_check(const RaftMessage *message, FbError *error)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
 					   raft_message_type_name(message->type));
 	if (message->contradicted && (message->type != RAFT_APPEND_RESPONSE || !message->rejected))
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s contradicts what it does not refuse",
+		return fb_fail(error, FB_MALFORMED_MESSAGE,
+					   "Raft %s contradicts an append without rejecting it",
 					   raft_message_type_name(message->type));
 	if (!(uses & USES_CONFIGURATION) && message->head.size != 0)
 		return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft %s has a field that it does not use",
@@ -218,7 +219,7 @@ message_check(const RaftMessage *message, FbError *error)
 					   message->head.size);
 	if (message->log_term > message->term)
 		return fb_fail(error, FB_MALFORMED_MESSAGE,
-					   "Raft %s of term %" PRIu64 " speaks of term %" PRIu64,
+					   "Raft %s of term %" PRIu64 " has an entry of the later term %" PRIu64,
 					   raft_message_type_name(message->type), message->term, message->log_term);
 	if (message->entries_count > FB_RAFT_ENTRIES_PER_MESSAGE_MAX)
 		return fb_fail(error, FB_LIMIT_EXCEEDED, "Raft message with %" PRIu32 " entries",
@@ -233,7 +234,7 @@ message_check(const RaftMessage *message, FbError *error)
 		if (entry->term == 0 || entry->term < term || entry->term > message->term)
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "terms fall in a Raft append");
 		if (entry->kind > RAFT_ENTRY_KIND_MAX)
-			return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown kind %d of a Raft entry",
+			return fb_fail(error, FB_MALFORMED_MESSAGE, "unrecognized kind %d of a Raft entry",
 						   (int) entry->kind);
 		if (entry->kind == RAFT_ENTRY_NOOP && entry->payload.size != 0)
 			return fb_fail(error, FB_MALFORMED_MESSAGE, "Raft no-op entry with a payload");
@@ -250,7 +251,7 @@ raft_message_encode(FbAllocator *allocator, const RaftMessage *message, FbBytes 
 	size_t size = MESSAGE_HEAD_BYTES + 4 + message->configuration.size + 4 + message->head.size + 4;
 
 	if (message->type < 1 || message->type > RAFT_MESSAGE_TYPE_MAX)
-		return fb_fail(error, FB_INVALID_ARGUMENT, "unknown Raft message type %d",
+		return fb_fail(error, FB_INVALID_ARGUMENT, "unrecognized Raft message type %d",
 					   (int) message->type);
 	FB_TRY(message_check(message, error));
 	for (uint32_t i = 0; i < message->entries_count; i++)
@@ -336,11 +337,12 @@ message_read_head(MessageReader *reader, RaftMessage *message, uint16_t *flags, 
 		return FB_OTHER_VERSION;
 	}
 	if (type < 1 || type > RAFT_MESSAGE_TYPE_MAX || message_types[type].version > needs)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown Raft message type %" PRIu64, type);
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "unrecognized Raft message type %" PRIu64,
+					   type);
 	if (message->version > RAFT_MESSAGE_VERSION)
 		*flags &= FLAGS_ALL;
 	if (*flags & ~FLAGS_ALL)
-		return fb_fail(error, FB_MALFORMED_MESSAGE, "unknown flags of a Raft message");
+		return fb_fail(error, FB_MALFORMED_MESSAGE, "unrecognized flags in a Raft message");
 	message->type = (RaftMessageType) type;
 	return FB_OK;
 }

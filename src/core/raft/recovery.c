@@ -335,7 +335,7 @@ recovery_check_start(const RaftEvent *event, FbError *error)
 		(memory.data[0] > FB_RAFT_NODES_MAX || memory.size != 1 + 25 * (size_t) memory.data[0]))
 		return fb_fail(error, FB_CORRUPTED, "stored memory of promises does not decode");
 	if (event->start.recovery > RAFT_RECOVERY_REASON_MAX)
-		return fb_fail(error, FB_CORRUPTED, "unknown reason %d of a Raft recovery",
+		return fb_fail(error, FB_CORRUPTED, "unrecognized reason %d of a Raft recovery",
 					   (int) event->start.recovery);
 	return FB_OK;
 }
@@ -423,7 +423,7 @@ recovery_conclude(Raft *raft)
 	if (raft->participation != RAFT_ASKING)
 		return;
 	if (recovery_count_answers(raft, false) == voters_count)
-		recovery_end(raft, "everybody has answered");
+		recovery_end(raft, "all nodes have answered");
 	else if (recovery_count_answers(raft, true) >= quorum_size(voters_count) &&
 			 raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft) &&
 			 !recovery_awaits_leader(raft))

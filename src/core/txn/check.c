@@ -217,7 +217,7 @@ check_transaction(FbAllocator *allocator, FbBytes channel_id, TxView *view, TxCo
 				REFUSE(TX_INVALID_CONFIG_TRANSACTION, "configuration transaction has no content");
 			break;
 		default:
-			REFUSE(TX_UNSUPPORTED_TX_PAYLOAD, "a configuration update is no transaction");
+			REFUSE(TX_UNSUPPORTED_TX_PAYLOAD, "a configuration update is not a transaction");
 	}
 	/* Fabric has this code at this place, but leaves the comparison to the orderer's routing. */
 	if (!fb_bytes_equal(view->channel_id, channel_id))

@@ -48,10 +48,11 @@ compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayKey *key)
 					  "has another value than the transaction wrote.");
 	else if (!metadata)
 		state_problem(walk, key->version, "state_metadata", key->namespace_name, key->key,
-					  "has other metadata than the chain says.");
+					  "has other metadata than on the chain.");
 	else
 		state_problem(walk, key->version, "state_version", key->namespace_name, key->key,
-					  psprintf("is said to be written by transaction %d of block " INT64_FORMAT ".",
+					  psprintf("names transaction %d of block " INT64_FORMAT
+							   " as its writer, and the chain names another.",
 							   (int) row->version.tx_index, (int64) row->version.block_number));
 }
 
@@ -229,7 +230,7 @@ find_removed(ChainWalk *walk, HTAB *present)
 			continue;
 		chain_problem(
 			walk, (int64) key->version.block_number, (int64) key->version.tx_index, "private_state",
-			"The plaintext of the key with hash \"%s\" of \"%s\" is not there any more: it comes back from a backup, or when it is written again.",
+			"The plaintext of the key with hash \"%s\" of \"%s\" is missing: restore it from a backup, or write the key again.",
 			FB_DISPLAY(key->key), FB_DISPLAY(ns));
 	}
 }
@@ -273,7 +274,7 @@ compare_private(Merge *merge)
 			problem = "has another value than its hash on the chain";
 		/* a change of metadata alone changes the version of the hash only */
 		else if (key->metadata.size == 0 && !rwset_version_equal(key->version, row.state.version))
-			problem = "is said to be written by another transaction than the chain says";
+			problem = "names another writer than the chain";
 		if (problem != NULL)
 			chain_problem(walk, (int64) row.state.version.block_number,
 						  (int64) row.state.version.tx_index, "private_state",

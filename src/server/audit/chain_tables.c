@@ -31,7 +31,7 @@ row_problem(void *context, const char *table, const char *index, const char *row
 			const char *detail)
 {
 	Tables *tables = context;
-	const char *hint = "fabric.repair_tables makes the indexes again.";
+	const char *hint = "fabric.repair_tables rebuilds the indexes.";
 
 	tables->unreadable = tables->unreadable || !readable;
 	if (row == NULL)
@@ -53,7 +53,7 @@ catalog_problem(void *context, const char *detail)
 	Tables *tables = context;
 
 	chain_problem(tables->walk, -1, -1, "catalog",
-				  "%s fabric.repair_tables puts triggers and indexes back.", detail);
+				  "%s fabric.repair_tables restores triggers and indexes.", detail);
 }
 
 static void
@@ -63,7 +63,7 @@ dictionary_problem(void *context, const char *detail)
 
 	chain_problem(
 		tables->walk, -1, -1, "dictionary",
-		"%s fabric.repair_tables removes it, then fabric.repair_chain fetches what was stored with it.",
+		"%s fabric.repair_tables removes it, then fabric.repair_chain fetches the transactions stored with it.",
 		detail);
 }
 
@@ -86,7 +86,7 @@ chain_tables(ChainWalk *walk)
 			WARNING,
 			(errmsg("data checksums are off"),
 			 errdetail(
-				 "What a disk changes in a page is found when the chain is verified, not when the page is read."),
+				 "Damage to a page is found when the chain is verified, not when the page is read."),
 			 errhint("Stop the server and run pg_checksums --enable.")));
 	pages = ledger_check_pages(walk->ledger, page_problem, &tables);
 	if (pages == 0)

@@ -79,7 +79,7 @@ registry_read_attributes(Jsonb *json, int *count)
 			attribute->name = memory_cstring(fb_bytes(value.val.string.val, value.val.string.len));
 			if (attribute->name[0] == '\0' || strncmp(attribute->name, "hf.", 3) == 0)
 				REFUSE_ATTRIBUTES(
-					errdetail("\"%s\" is no possible name: it is empty, or begins with \"hf.\".",
+					errdetail("\"%s\" is not a valid name: it is empty, or begins with \"hf.\".",
 							  error_excerpt(attribute->name)));
 		}
 		else if (token == WJB_VALUE)
@@ -136,7 +136,7 @@ secret_hash(const char *secret, const char *hash_like)
 	if (SPI_execute_with_args(sql, hash_like == NULL ? 1 : 2, types, values, NULL, true, 1) !=
 			SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "pgcrypto gave no result");
+		elog(ERROR, "pgcrypto returned no result");
 	hash = ca_column_text(&scope, 1);
 	spi_end(&scope);
 	crypto_wipe(VARDATA_ANY(DatumGetPointer(values[0])),

@@ -74,12 +74,12 @@ ca_export(const char *ca, const char *passphrase)
 
 /* ---- importing ---- */
 
-#define REFUSE_EXPORT(detail)                                                                     \
-	ereport(                                                                                      \
-		ERROR,                                                                                    \
-		(fb_errcode(FB_INVALID_ARGUMENT), errmsg("this is no export of a certificate authority"), \
-		 detail,                                                                                  \
-		 errhint(                                                                                 \
+#define REFUSE_EXPORT(detail)                                                    \
+	ereport(                                                                     \
+		ERROR,                                                                   \
+		(fb_errcode(FB_INVALID_ARGUMENT),                                        \
+		 errmsg("argument is not an export of a certificate authority"), detail, \
+		 errhint(                                                                \
 			 "Pass what fabric.ca_export returned. For a certificate and its key use ca_import(ca, msp_id, certificate, private_key).")))
 
 /* run a statement that returns one text of the document; NULL: there is none */

@@ -134,7 +134,8 @@ ensure_directory(const char *path)
 		(status.st_mode & (S_IRWXG | S_IRWXO)))
 		REFUSE_KEY_FILE(
 			FB_NOT_CONFIGURED, path,
-			errdetail("It must be a directory of the database user that nobody else can enter."));
+			errdetail(
+				"It must be a directory that belongs to the database user and that no other user can enter."));
 }
 
 /*
@@ -207,7 +208,7 @@ key_file_read(const char *file_name)
 		REFUSE_KEY_FILE(
 			FB_INVALID_KEY, path,
 			errdetail(
-				"A private key must be a file of the database user that nobody else can read."));
+				"A private key must be a file that belongs to the database user and that no other user can read."));
 	if (status.st_size > FB_CERTIFICATE_BYTES_MAX)
 		REFUSE_KEY_FILE(FB_INVALID_KEY, path, errdetail("It is too large for a private key."));
 	data = palloc(status.st_size + 1);

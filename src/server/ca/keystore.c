@@ -328,7 +328,7 @@ run_pgcrypto(const char *sql, bytea *data, const char *passphrase)
 	spi_begin(&scope);
 	if (SPI_execute_with_args(sql, 2, types, values, NULL, true, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
-		elog(ERROR, "pgcrypto gave no result");
+		elog(ERROR, "pgcrypto returned no result");
 	inner = MemoryContextSwitchTo(scope.outer);
 	result = column_bytea(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	MemoryContextSwitchTo(inner);

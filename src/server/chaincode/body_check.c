@@ -153,7 +153,7 @@ try_analysis(BodyCheck *check, Analysis analysis, void *argument, int line)
 		ReThrowError(error);
 	if (error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW)
 		add_problem(check, line, error->message,
-					"(a special date string gives another time on every node)", HINT_TIME);
+					"(a special date string returns another time on every node)", HINT_TIME);
 	FreeErrorData(error);
 	return false;
 }
@@ -271,7 +271,7 @@ check_assigned_string(BodyCheck *check, const Expression *item, Query *query)
 	string = TextDatumGetCString(constant->constvalue);
 	getTypeInputInfo(item->type, &input, &parameter);
 	if (query_check_is_now(item->type, OidInputFunctionCall(input, string, parameter, -1)))
-		add_problem(check, item->line, "'now'", "gives another time on every node", HINT_TIME);
+		add_problem(check, item->line, "'now'", "returns another time on every node", HINT_TIME);
 }
 
 static void

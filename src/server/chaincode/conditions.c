@@ -151,7 +151,7 @@ conditions_node_failure(const ErrorData *error)
 		return conditions.failure;
 	if (conditions.failure_sqlstate != 0)
 		ereport(ERROR, (errcode(conditions.failure_sqlstate),
-						errmsg("%s needs more than this node has", conditions.what)));
+						errmsg("%s exceeded a resource limit of this node", conditions.what)));
 	if (error != NULL && is_node_condition(error->sqlerrcode) && !is_raised_by_chaincode(error))
 		return error;
 	return NULL;

@@ -160,7 +160,7 @@ definition_corrupted(FbError *error, const char *name, const char *field)
 	fb_error_hint(
 		error,
 		"Committing a definition with the next sequence replaces it. If fabric.verify_chain finds problems, "
-		"fabric.rebuild_state makes the world state anew from the blocks.");
+		"fabric.rebuild_state rebuilds the world state from the blocks.");
 	return FB_CORRUPTED;
 }
 

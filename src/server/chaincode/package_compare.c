@@ -137,7 +137,7 @@ compare_objects(const InstalledPackage *package, const List *installed, const Li
 							package->schema_name, hint));
 		else if (strcmp(found->description, object->description) != 0)
 			report(context, package->package_id,
-				   psprintf("%s of schema \"%s\" is not what the package says. %s", object->name,
+				   psprintf("%s of schema \"%s\" differs from the package. %s", object->name,
 							package->schema_name, hint));
 	}
 	foreach(cell, installed)
@@ -225,7 +225,7 @@ compare_package(const InstalledPackage *package, PackageProblem report, void *co
 	if (strcmp(content.schema_name, package->schema_name) != 0)
 	{
 		report(context, package->package_id,
-			   psprintf("its functions are said to be in schema \"%s\".", package->schema_name));
+			   psprintf("it is registered with another schema: \"%s\".", package->schema_name));
 		return;
 	}
 	if (!OidIsValid(get_namespace_oid(package->schema_name, true)))

@@ -205,7 +205,7 @@ check_constant(QueryWalk *walk, Const *constant)
 {
 	if (!constant->constisnull && query_check_is_now(constant->consttype, constant->constvalue))
 		return query_note_problem(walk, (Node *) constant, pstrdup("'now'"),
-								  "gives another time on every node", HINT_TIME);
+								  "returns another time on every node", HINT_TIME);
 	/* the name of a cursor variable, which PL/pgSQL itself initializes */
 	if (constant->consttype == REFCURSOROID)
 		return false;
@@ -241,7 +241,7 @@ check_value_function(QueryWalk *walk, SQLValueFunction *function)
 	for (int i = 0; i < lengthof(names); i++)
 		if (names[i].op == function->op)
 			return query_note_problem(walk, (Node *) function, pstrdup(names[i].name),
-									  names[i].is_time ? "gives another time on every node"
+									  names[i].is_time ? "returns another time on every node"
 													   : "names an object of one database",
 									  names[i].is_time ? HINT_TIME : HINT_CLIENT);
 	return query_note_problem(walk, (Node *) function, pstrdup("a value of the session"),

@@ -22,13 +22,14 @@
 #define REASON_MEANING "changes the meaning of source text"
 #define REASON_STORAGE \
 	"set by superusers only, for the node's storage; chaincode uses no file or table"
-#define REASON_LOGS "says what the server logs or shows of a statement, not what it does"
+#define REASON_LOGS "determines what the server logs or shows about a statement, not its result"
 #define REASON_WRITES "used when tables are written or made; chaincode does neither"
 #define REASON_VACUUM "used by VACUUM and by indexing; chaincode can do neither"
 #define REASON_TRANSACTION \
 	"chosen when a transaction begins; a simulation is read-only, on one snapshot"
 #define REASON_CONNECTION "of the connection to the client"
-#define REASON_LIMIT "ends a statement or the session with an error of the node, which is no result"
+#define REASON_LIMIT \
+	"ends a statement or the session with an error of the node, which is not a result"
 #define REASON_WAL "used when the write-ahead log is written"
 
 /* clang-format off */
@@ -37,7 +38,7 @@ const SettingRule settings_table[] = {
 	{"allow_system_table_mods", NULL, REASON_STORAGE},
 	{"application_name", NULL, REASON_CONNECTION},
 	{"array_nulls", "on", "changes the meaning of array values"},
-	{"backend_flush_after", NULL, "says how files are read and written"},
+	{"backend_flush_after", NULL, "determines how files are read and written"},
 	{"backslash_quote", "safe_encoding", REASON_MEANING},
 	{"backtrace_functions", NULL, REASON_LOGS},
 	{"bytea_output", "hex", REASON_TEXT},
@@ -74,7 +75,7 @@ const SettingRule settings_table[] = {
 	{"default_transaction_read_only", NULL, REASON_TRANSACTION},
 	{"dynamic_library_path", NULL, REASON_STORAGE},
 	{"effective_cache_size", BOOT, REASON_ROWS},
-	{"effective_io_concurrency", NULL, "says how files are read and written"},
+	{"effective_io_concurrency", NULL, "determines how files are read and written"},
 	{"enable_async_append", BOOT, REASON_ROWS},
 	{"enable_bitmapscan", BOOT, REASON_ROWS},
 	{"enable_distinct_reordering", BOOT, REASON_ROWS},
@@ -113,9 +114,9 @@ const SettingRule settings_table[] = {
 	{"fabric.hot_key_timeout", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.identity", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.identity_opened", NULL, "of the client's transaction; chaincode sees the proposal only"},
-	{"fabric.log_min_call_duration", NULL, "says what is logged"},
+	{"fabric.log_min_call_duration", NULL, "determines what is logged"},
 	{"fabric.session_identity", NULL, "of the client's transaction; chaincode sees the proposal only"},
-	{"file_copy_method", NULL, "says how files are read and written"},
+	{"file_copy_method", NULL, "determines how files are read and written"},
 	{"force_parallel_mode", BOOT, REASON_ROWS},
 	{"from_collapse_limit", BOOT, REASON_ROWS},
 	{"geqo", BOOT, REASON_ROWS},
@@ -134,7 +135,7 @@ const SettingRule settings_table[] = {
 	{"ignore_checksum_failure", NULL, REASON_STORAGE},
 	{"ignore_system_indexes", NULL, REASON_STORAGE},
 	{"IntervalStyle", "postgres", REASON_TEXT},
-	{"io_combine_limit", NULL, "says how files are read and written"},
+	{"io_combine_limit", NULL, "determines how files are read and written"},
 	{"jit", "off", "compiles expressions at a cost that depends on the node"},
 	{"jit_above_cost", BOOT, "belongs to jit"},
 	{"jit_debugging_support", NULL, "belongs to jit, which is off"},
@@ -175,10 +176,10 @@ const SettingRule settings_table[] = {
 	{"log_transaction_sample_rate", NULL, REASON_LOGS},
 	{"logical_decoding_work_mem", NULL, REASON_WRITES},
 	{"logical_replication_mode", NULL, REASON_WRITES},
-	{"maintenance_io_concurrency", NULL, "says how files are read and written"},
+	{"maintenance_io_concurrency", NULL, "determines how files are read and written"},
 	{"maintenance_work_mem", NULL, REASON_VACUUM},
 	{"max_parallel_maintenance_workers", NULL, REASON_VACUUM},
-	{"max_parallel_workers", NULL, "there are no parallel workers"},
+	{"max_parallel_workers", NULL, "chaincode has no parallel workers"},
 	{"max_parallel_workers_per_gather", "0", "a parallel worker would not know of the sandbox"},
 	{"max_stack_depth", NULL, REASON_LIMIT},
 	{"md5_password_warnings", NULL, REASON_LOGS},

@@ -307,30 +307,30 @@ static const struct
 	const char *why;
 	const char *hint;
 } known_names[] = {
-	{"random", "gives another value on every node", NULL},
-	{"random_normal", "gives another value on every node", NULL},
-	{"setseed", "gives another value on every node", NULL},
-	{"gen_random_uuid", "gives another value on every node",
+	{"random", "returns another value on every node", NULL},
+	{"random_normal", "returns another value on every node", NULL},
+	{"setseed", "returns another value on every node", NULL},
+	{"gen_random_uuid", "returns another value on every node",
 	 "Use fabric.get_tx_id() for something unique, or pass the value as an argument."},
-	{"now", "gives another time on every node",
+	{"now", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"clock_timestamp", "gives another time on every node",
+	{"clock_timestamp", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"statement_timestamp", "gives another time on every node",
+	{"statement_timestamp", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"transaction_timestamp", "gives another time on every node",
+	{"transaction_timestamp", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"timeofday", "gives another time on every node",
+	{"timeofday", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_timestamp", "gives another time on every node",
+	{"current_timestamp", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_date", "gives another time on every node",
+	{"current_date", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"current_time", "gives another time on every node",
+	{"current_time", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"localtime", "gives another time on every node",
+	{"localtime", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
-	{"localtimestamp", "gives another time on every node",
+	{"localtimestamp", "returns another time on every node",
 	 "Use fabric.get_tx_timestamp() for the time of the transaction."},
 	{"nextval", "uses a sequence of one database",
 	 "Keep a counter in the world state, or use fabric.get_tx_id()."},
@@ -439,7 +439,7 @@ check_string(Body *body, int index)
 		 token_is(previous, "timestamptz") || token_is(previous, "date") ||
 		 token_is(previous, "time") || token_is(previous, "timetz")))
 		refuse_token(body, token, psprintf("'%s'", token->text),
-					 "gives another time on every node");
+					 "returns another time on every node");
 }
 
 /*

@@ -417,7 +417,7 @@ force_end(void)
 	if (moment_is_sound())
 		time_limit_end_process();
 	if (cpu_ms() > limit.force_cpu_ms + FORCE_CPU_MS)
-		crash_process("it can neither be interrupted nor ended\n");
+		crash_process("it can be neither interrupted nor ended\n");
 }
 
 static void

@@ -144,8 +144,8 @@ access_check_time(int64 seconds, int32 nanos)
 		ereport(
 			ERROR,
 			(fb_errcode(FB_INVALID_ARGUMENT),
-			 errmsg("the timestamp of the request is too far from this node's time"),
-			 errdetail("It differs by %lld seconds, %d are allowed.", (long long) difference,
+			 errmsg("timestamp of the request is too far from this node's time"),
+			 errdetail("It differs by %lld seconds; %d are allowed.", (long long) difference,
 					   guc_authentication_time_window),
 			 errhint(
 				 "Check the clocks of client and node, or change fabric.authentication_time_window.")));

@@ -360,7 +360,7 @@ channel_refuse_consenter(const ConfigBundle *bundle)
 		 errmsg("cannot import blocks of channel \"%s\": this node is one of its orderers",
 				bundle->channel_id),
 		 errdetail(
-			 "An orderer's blocks come from its Raft log; blocks that did not could contradict it."),
+			 "An orderer's blocks are made from its Raft log; imported blocks could contradict it."),
 		 errhint(
 			 "Import them on a node whose TLS certificate is not in the channel's list of consenters.")));
 }

@@ -77,8 +77,8 @@ channel_join(FbBytes genesis_block, bool import_only)
 					 "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.")));
 	if (view.header.previous_hash.size != 0 || view.data_count != 1)
 		ereport(ERROR,
-				(fb_errcode(FB_BLOCK_REFUSED), errmsg("this is no genesis block"),
-				 errdetail("Block 0 has no previous hash and one transaction."),
+				(fb_errcode(FB_BLOCK_REFUSED), errmsg("block is not a genesis block"),
+				 errdetail("A genesis block has no previous hash and exactly one transaction."),
 				 errhint(
 					 "Pass the bytes of block 0 that fabric.create_channel or configtxgen made.")));
 	error_check(block_check(&view, &checked, &error), &error);

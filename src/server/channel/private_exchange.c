@@ -96,7 +96,7 @@ check_request(FbBytes request, FbBytes what)
 	if (view.type != TX_TYPE_MESSAGE || !view.timestamp.present || !fb_bytes_equal(view.data, what))
 		ereport(ERROR,
 				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("malformed request for private data"),
-				 errdetail("The signed request is not about what it comes with.")));
+				 errdetail("The signed request is for other data than this call.")));
 	channel = channel_open(fb_text_copy(allocator, view.channel_id));
 	access_check_time(view.timestamp.seconds, view.timestamp.nanoseconds);
 	message = (SignedMessage) {view.creator, view.signature, view.payload};

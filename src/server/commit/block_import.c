@@ -116,10 +116,10 @@ import_check_same(const Channel *channel, const BlockView *block, CommitComparis
 			(fb_errcode(FB_BLOCK_REFUSED),
 			 errmsg("channel \"%s\" has another block %llu", channel->name,
 					(unsigned long long) block->header.number),
-			 errdetail("The block on the ledger has the hash %s, the one that was passed %s.", here,
+			 errdetail("The block on the ledger has the hash %s, the passed block has %s.", here,
 					   there),
 			 errhint(
-				 "Signatures of the block that was passed were not looked at. Compare with other nodes before you trust either: fabric.get_block, fabric.verify_block, fabric.verify_chain.")));
+				 "The signatures of the passed block were not verified. Compare with other nodes before you trust either block: fabric.get_block, fabric.verify_block, fabric.verify_chain.")));
 	}
 	comparison_check(channel, block, row.transactions_filter, row.commit_hash, comparison);
 	committed->number = row.number;
@@ -278,7 +278,7 @@ import_block(const char *channel_name, FbBytes block, bool accept_differences, I
 		ereport(ERROR,
 				(fb_errcode(FB_LIMIT_EXCEEDED), errmsg("block is too large"),
 				 errdetail("It has %zu bytes, %d are allowed.", block.size, FB_MESSAGE_BYTES_MAX),
-				 errhint("No orderer makes such blocks: check what was passed.")));
+				 errhint("No orderer makes such blocks: check the bytes that were passed.")));
 	ledger_id = channel->ledger->id;
 	channels = spi_relation_oid("channel");
 	/* One importer at a time for a channel. No SQL statement takes this kind of lock. */

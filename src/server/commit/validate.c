@@ -144,7 +144,7 @@ check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator
 				 "block of channel \"%s\" holds a configuration change that this version cannot apply",
 				 channel->name),
 			 errhint(
-				 "Update the extension on this node; the ledger goes on from this block then.")));
+				 "Update the extension on this node; the ledger then continues with this block.")));
 	return TX_INVALID_CONFIG_TRANSACTION;
 }
 

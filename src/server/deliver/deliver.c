@@ -149,8 +149,8 @@ deliver_serve(FbBytes seek_envelope, int64 bytes_max, int wait_ms)
 	wait_ms = Min(wait_ms, guc_deliver_wait);
 	error_check(envelope_parse(allocator, seek_envelope, &view, &error), &error);
 	if (view.type != TX_TYPE_DELIVER_SEEK_INFO)
-		ereport(ERROR,
-				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("the envelope is no request for blocks")));
+		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT),
+						errmsg("the envelope is not a request for blocks")));
 	error_check(PROTO_UNPACK(orderer__seek_info, view.data, allocator, &info, &error), &error);
 	number = seek_start(info);
 	stop = seek_stop(info);

@@ -248,12 +248,12 @@ sources_failed(BlockSources *sources, BlockSourceState *state, const char *chann
 		go_on(sources);
 	if (any_orderer_answers(sources))
 		return;
-	fb_fail(&why, FB_NODE_UNREACHABLE, "no other orderer gives blocks of this channel");
-	fb_error_detail(&why, "The last one: %s: %s%s%s", state->address, error->message,
+	fb_fail(&why, FB_NODE_UNREACHABLE, "no other orderer delivers blocks of this channel");
+	fb_error_detail(&why, "The last answer, from %s: %s%s%s", state->address, error->message,
 					error->detail[0] != '\0' ? ": " : "", error->detail);
 	fb_error_hint(
 		&why,
-		"Conditions of topic source in fabric.stat_conditions have the reason of each. Peers of this node's organization are asked meanwhile.");
+		"The conditions of topic source in fabric.stat_conditions tell the reason for each orderer. Meanwhile this node asks the peers of its organization.");
 	condition_report(channel, "blocks", NULL, &why);
 }
 

@@ -305,7 +305,7 @@ witness_explain(const Question *question, FbError *why)
 		fb_error_detail(why, "Header hash or Raft index differ. The block is not committed here.");
 		fb_error_hint(
 			why,
-			"One of the two has left the channel's order: compare the block with a third node's. This node goes on when that one is stopped.");
+			"One of the two nodes has diverged from the channel: compare the block with that of a third node. This node continues when the other node is stopped.");
 		return;
 	}
 	fb_fail(why, FB_BLOCK_REFUSED, "no other orderer has block " UINT64_FORMAT,

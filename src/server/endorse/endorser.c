@@ -83,12 +83,13 @@ wait_for_height(const Channel *channel, uint64 min_height)
 	/* if the certificate is the reason why the blocks are missing, that is the error to raise */
 	if (guc_node_certificate_file[0] != '\0')
 		(void) node_channel_signer(channel);
-	ereport(ERROR, (fb_errcode(FB_NODE_BEHIND),
-					errmsg("this node lacks blocks of channel \"%s\" that the caller has seen",
-						   channel->name),
-					errdetail("It has %llu blocks, the caller has seen %llu.",
-							  (unsigned long long) height, (unsigned long long) min_height),
-					errhint("Try again; if it lasts, look at fabric.stat_workers on this node.")));
+	ereport(ERROR,
+			(fb_errcode(FB_NODE_BEHIND),
+			 errmsg("this node lacks blocks of channel \"%s\" that the caller has seen",
+					channel->name),
+			 errdetail("It has %llu blocks, the caller has seen %llu.", (unsigned long long) height,
+					   (unsigned long long) min_height),
+			 errhint("Try again; if the problem persists, see fabric.stat_workers on this node.")));
 }
 
 /* check creator, timestamp, duplicate and access */

@@ -333,7 +333,8 @@ append_policies(const EndorsementPlan *plan, StringInfo detail)
 	if (plan->fixed || plan->plain)
 		return;
 	appendStringInfo(
-		detail, "%sThe transaction touches what has endorsement policies of its own; it needs ",
+		detail,
+		"%sThe transaction writes keys or collections that have their own endorsement policies; it needs ",
 		detail->len > 0 ? " " : "");
 	for (size_t i = 0; i < plan->policies_count; i++)
 	{

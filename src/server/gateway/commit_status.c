@@ -61,7 +61,7 @@ open_again(const char *channel_name, const char *tx_id, int ledger_id)
 		(fb_errcode(FB_CHANNEL_NOT_FOUND),
 		 errmsg("this node has left channel \"%s\"", channel_name),
 		 errdetail(
-			 "What becomes of transaction %s is not known here; other nodes of the channel know it.",
+			 "This node does not learn whether transaction %s is committed; other nodes of the channel do.",
 			 tx_id)));
 }
 
@@ -109,7 +109,7 @@ note_leaderless(Resubmission *again, ChannelSlot *slot, FbError *error)
 		return;
 	fb_error_hint(
 		error,
-		"Ask fabric.commit_status what became of it when more than half of the channel's orderers run again.");
+		"Check with fabric.commit_status whether the transaction was committed when more than half of the channel's orderers run again.");
 	error_throw(error);
 }
 

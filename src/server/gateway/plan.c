@@ -96,7 +96,7 @@ add_named(EndorsementPlan *plan, const Channel *channel, List *organizations, Fb
 					error_excerpt(msp_id)),
 			 own ? errdetail("This node has not installed an approved package of the chaincode.")
 				 : errdetail(
-					   "It is no member of channel \"%s\", or has no anchor peer in its configuration.",
+					   "It is not a member of channel \"%s\", or the configuration has no anchor peer for it.",
 					   channel->name)));
 	}
 }
@@ -120,7 +120,7 @@ add_this_node(EndorsementPlan *plan, const Channel *channel)
 		 errmsg("organization \"%s\" cannot approve chaincode on channel \"%s\"", guc_node_msp_id,
 				channel->name),
 		 errdetail(
-			 "It is no application organization of the channel, or this node is not configured.")));
+			 "It is not an application organization of the channel, or this node is not configured.")));
 }
 
 /* Does the call concern the caller's organization alone? Then its own node endorses. */

@@ -42,7 +42,7 @@ tell_doubt(void *argument)
 
 	if (doubt->exists)
 		errcontext(
-			"transaction %s was handed to an orderer and may be committed all the same: ask fabric.commit_status",
+			"transaction %s was sent to an orderer and may be committed: check with fabric.commit_status",
 			doubt->tx_id);
 }
 
@@ -273,12 +273,13 @@ submit_take_answer(Round *round, Attempt *attempt)
 		{
 			round->submission->doubtful = true;
 			fb_error_detail(
-				&error, "%s%sIt is not known whether the orderer at %s has taken the transaction.",
+				&error,
+				"%s%sIt is not known whether the orderer at %s has accepted the transaction.",
 				failure->error.detail, failure->error.detail[0] != '\0' ? ". " : "",
 				attempt->address);
 		}
 		else if (error.detail[0] == '\0' && status == FB_NODE_UNREACHABLE)
-			fb_error_detail(&error, "There was no connection to the orderer at %s in time.",
+			fb_error_detail(&error, "The connection to the orderer at %s was not made in time.",
 							attempt->address);
 		else if (error.detail[0] == '\0')
 			fb_error_detail(&error, "Answer of the orderer at %s.", attempt->address);
@@ -456,7 +457,7 @@ submit_in_doubt(const Channel *channel, const Envelope *envelope, Doubt *doubt)
 			if (doubt->exists)
 				fb_error_hint(
 					&error,
-					"Ask fabric.commit_status what became of it before the call is repeated.");
+					"Check with fabric.commit_status whether the transaction was committed before you repeat the call.");
 			error_throw(&error);
 		}
 		pause_ms(Min(retry_ms, left_ms - ROUND_MS_MIN));

@@ -21,7 +21,7 @@ gateway_open_writable(const char *channel_name)
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("channel \"%s\" takes no transactions on this node", channel_name),
-			 errdetail("Its blocks come from fabric.import_block alone."),
+			 errdetail("It gets its blocks only from fabric.import_block."),
 			 errhint(
 				 "Call a node that gets its blocks from the channel's orderers, or change the source with fabric.set_channel_source.")));
 	return channel;

@@ -49,7 +49,7 @@ static const char catalog_sql[] =
 	" (NOT relispartition OR pg_get_expr(relpartbound, oid) IS DISTINCT FROM format('FOR VALUES IN (%L)', $1) OR NOT EXISTS (SELECT FROM pg_inherits h "
 	" WHERE h.inhrelid = r.oid AND h.inhparent = (SELECT c.oid FROM pg_class c WHERE c.relname = parent AND c.relnamespace = 'fabric_internal'::regnamespace))) "
 	"UNION ALL SELECT format('Table \"%s\" is not an ordinary table: %s.', name, what) FROM relation r, LATERAL (VALUES (relkind <> 'r', 'it is of another kind'), "
-	" (relpersistence <> 'p', 'it is lost in a crash'), (relrowsecurity OR relforcerowsecurity, 'row security hides rows of it'), (relhasrules, 'rules rewrite what is done with it')) w(bad, what) "
+	" (relpersistence <> 'p', 'it is lost after a crash'), (relrowsecurity OR relforcerowsecurity, 'row-level security can hide its rows'), (relhasrules, 'rules rewrite statements on it')) w(bad, what) "
 	" WHERE oid IS NOT NULL AND bad "
 	"UNION ALL SELECT format('Column \"%s\" of table \"%s\" is not that of table \"%s\".', a.attname, r.name, r.parent) FROM relation r JOIN pg_attribute a ON a.attrelid = "
 	" (SELECT c.oid FROM pg_class c WHERE c.relname = r.parent AND c.relnamespace = 'fabric_internal'::regnamespace) AND a.attnum > 0 AND NOT a.attisdropped "

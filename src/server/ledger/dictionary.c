@@ -103,7 +103,7 @@ refuse_dictionary(const Ledger *ledger, int dictionary_id, const char *why)
 		(fb_errcode(FB_CORRUPTED),
 		 errmsg("envelope dictionary %d of channel \"%s\" %s", dictionary_id, ledger->channel, why),
 		 errhint(
-			 "What was stored with it cannot be read: fabric.repair_chain fetches it again from another node.")));
+			 "Transactions stored with it cannot be read: fabric.repair_chain fetches them again from another node.")));
 }
 
 static void
@@ -278,7 +278,7 @@ find_newest(const Ledger *ledger)
 					ledger->channel, why),
 			 errdetail("New transactions are stored without it."),
 			 errhint(
-				 "fabric.repair_chain fetches what was stored with it again from another node.")));
+				 "fabric.repair_chain fetches the transactions stored with it again from another node.")));
 	entry->warned_of_id = entry->dictionary_id;
 	/* not again in this transaction */
 	entry->dictionary_id = 0;

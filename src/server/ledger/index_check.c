@@ -193,7 +193,7 @@ index_look_up(IndexCheck *check, IndexLookup *lookup, TupleTableSlot *found)
 	index_endscan(scan);
 	if (!same)
 		report_row(check, RelationGetRelationName(lookup->index), true,
-				   any ? "is in the table, but its index gives another row for its key"
+				   any ? "is in the table, but the index returns another row for its key"
 					   : "is in the table, but not in its index");
 }
 
@@ -297,7 +297,7 @@ count_indexes(void *context)
 		check->problems_count++;
 		check->report(check->context, RelationGetRelationName(check->table),
 					  RelationGetRelationName(lookup->index), NULL, true,
-					  psprintf("gives " UINT64_FORMAT " rows more than once or under another key",
+					  psprintf("returns " UINT64_FORMAT " rows more than once or for another key",
 							   count - lookup->expected));
 	}
 	ExecDropSingleTupleTableSlot(found);

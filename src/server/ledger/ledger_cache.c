@@ -133,13 +133,11 @@ ledger_read_id(const char *channel, bool *import_only)
 static void
 refuse_incomplete(const Ledger *ledger)
 {
-	ereport(
-		ERROR,
-		(fb_errcode(FB_CORRUPTED),
-		 errmsg("channel \"%s\" lacks some of its tables or their indexes", ledger->channel),
-		 errdetail("Its partitions are fabric_internal.block_%d and so on.", ledger->id),
-		 errhint(
-			 "fabric.repair_tables makes indexes again; tables come back from a backup only.")));
+	ereport(ERROR,
+			(fb_errcode(FB_CORRUPTED),
+			 errmsg("channel \"%s\" lacks tables or indexes", ledger->channel),
+			 errdetail("Its partitions are fabric_internal.block_%d and so on.", ledger->id),
+			 errhint("fabric.repair_tables rebuilds indexes; restore tables from a backup.")));
 }
 
 /* what the tables say now; false when the channel is not joined */

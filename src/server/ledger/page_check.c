@@ -60,10 +60,10 @@ check_xid(const PageCheck *check, TransactionId xid)
 	if (!TransactionIdIsNormal(xid))
 		return NULL;
 	if (!TransactionIdPrecedes(xid, ReadNextTransactionId()))
-		return "its transaction is of the future";
+		return "its transaction id is in the future";
 	if (TransactionIdIsNormal(check->relation->rd_rel->relfrozenxid) &&
 		TransactionIdPrecedes(xid, check->relation->rd_rel->relfrozenxid))
-		return "its transaction is older than the table knows any";
+		return "its transaction id is older than the table's relfrozenxid";
 	return NULL;
 }
 

@@ -100,7 +100,7 @@ ledger_create(const char *channel, uint64 config_block_number, FbBytes config, b
 	}
 	for (int i = 0; i < lengthof(partitioned_tables); i++)
 		if (SPI_execute(psprintf(privileges_sql, partitioned_tables[i], id), false, 0) < 0)
-			elog(ERROR, "could not take privileges on the tables of channel \"%s\" away", channel);
+			elog(ERROR, "could not revoke privileges on the tables of channel \"%s\"", channel);
 	spi_end(&scope);
 	CommandCounterIncrement();
 	return ledger_open(channel);
@@ -135,7 +135,7 @@ ledger_repair_partitions(const char *channel)
 				SPI_execute(psprintf("%s%s", again[k].instead,
 									 psprintf(partition_sql[i] + strlen(again[k].begin), id)),
 							false, 0) < 0)
-				elog(ERROR, "could not put an index or a trigger of channel \"%s\" back", channel);
+				elog(ERROR, "could not restore an index or trigger of channel \"%s\"", channel);
 	}
 	spi_end(&scope);
 	CommandCounterIncrement();

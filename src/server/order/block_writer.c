@@ -33,7 +33,7 @@ parse_batch(const char *channel, const RaftStoredEntry *entry, FbBytes bytes, Bl
 	ereport(LOG, (errmsg("channel \"%s\": entry %llu of the Raft log makes no block", channel,
 						 (unsigned long long) entry->index),
 				  errdetail("%s.", error.message),
-				  errhint("The leader of term %llu put it there, which no leader should.",
+				  errhint("The leader of term %llu put the entry there, which no leader should do.",
 						  (unsigned long long) entry->term)));
 }
 

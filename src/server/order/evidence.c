@@ -171,10 +171,11 @@ order_acknowledge_evidence(const char *channel, TimestampTz up_to)
 	PreventCommandIfReadOnly("acknowledge_evidence()");
 	slot = channel_slot(channel_open(channel));
 	if (up_to > GetCurrentTimestamp())
-		ereport(ERROR,
-				(fb_errcode(FB_INVALID_ARGUMENT), errmsg("evidence to come cannot be acknowledged"),
-				 errhint(
-					 "Pass the time at which you have looked at fabric.raft_evidence, or none.")));
+		ereport(
+			ERROR,
+			(fb_errcode(FB_INVALID_ARGUMENT), errmsg("cannot acknowledge evidence of the future"),
+			 errhint(
+				 "Pass the time at which you read fabric.raft_evidence, or omit the argument.")));
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(channel);
 	values[1] = TimestampTzGetDatum(up_to);

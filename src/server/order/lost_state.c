@@ -212,7 +212,7 @@ lost_state_judge(const OrderNode *node, const RaftStored *stored, char *reason, 
 			WARNING,
 			(errmsg("channel \"%s\": %s", channel, sign),
 			 errdetail(
-				 "This node is the channel's only consenter: it goes on with the blocks that it has."),
+				 "This node is the channel's only consenter: it continues with the blocks that it has."),
 			 errhint(
 				 "If other nodes of the channel have more blocks, stop this node, and restore it from a newer backup.")));
 		return RAFT_RECOVERY_NONE;
@@ -231,7 +231,7 @@ lost_state_log_trust(const char *channel, const char *words)
 		(errmsg("channel \"%s\": this node takes part in Raft with the state that it has", channel),
 		 errdetail("%s.", words),
 		 errhint(
-			 "If it had confirmed transactions that no other consenter has, these are lost. Compare the block hashes of all nodes.")));
+			 "Transactions that only this consenter had confirmed are lost. Compare the block hashes of all nodes.")));
 }
 
 void
@@ -240,7 +240,7 @@ lost_state_log_begin(const char *channel, const char *reason)
 	ereport(
 		LOG,
 		(errmsg("channel \"%s\": this node is recovering as a consenter", channel),
-		 errdetail("It may have lost what it promised: %s.", reason),
+		 errdetail("It may have lost votes or log entries that it had confirmed: %s.", reason),
 		 errhint(
 			 "It does not vote and is not counted until a leader, elected without it, has brought it up to date. See fabric.stat_orderer.")));
 }
@@ -252,8 +252,8 @@ lost_state_log_hopeless(const char *channel, uint32 recovering_count, uint32 vot
 		WARNING,
 		(errmsg("channel \"%s\": no leader can be elected: %u of %u consenters are recovering",
 				channel, recovering_count, voters_count),
-		 errdetail("The others are no majority."),
+		 errdetail("The other consenters are not a majority."),
 		 errhint(
-			 "Bring back consenters that have lost nothing. If there are none, take the node with the most blocks, and call fabric.trust_consenter on it, "
+			 "Start consenters that have lost nothing. If there are none, take the node with the most blocks, and call fabric.trust_consenter on it, "
 			 "and on as many others as a majority needs.")));
 }

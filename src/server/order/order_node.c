@@ -118,9 +118,9 @@ report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_he
 		 errmsg("channel \"%s\": the Raft log named other voters than the channel's configuration",
 				node->channel),
 		 errdetail(
-			 "The consenters of the channel's configuration vote again. Entries that had no right to be in the log: %llu.",
+			 "The consenters of the channel's configuration vote again. Invalid entries in the log: %llu.",
 			 (unsigned long long) entries_healed),
-		 errhint("A consenter that led the channel put that there.")));
+		 errhint("A consenter that led the channel has written them.")));
 }
 
 /* the event that starts Raft: settings, and what was stored */

@@ -130,7 +130,7 @@ refuse_issued(Oid table)
 				 "cannot drop extension fabric because certificate authority \"%s\" has issued certificates",
 				 ca),
 			 errdetail(
-				 "Its private key would be lost, with the means to renew and to revoke what it issued."),
+				 "Its private key would be lost, and its certificates could be neither renewed nor revoked."),
 			 errhint(
 				 "Keep it with fabric.ca_export and remove it with fabric.ca_drop, or set fabric.allow_drop_extension to on.")));
 }

@@ -67,9 +67,9 @@ run_whole_call(const GatewayRequest *request)
 			(fb_errcode(FB_COMMIT_TIMEOUT),
 			 errmsg("transaction %s was submitted, but this node has not committed it yet",
 					transaction.tx_id),
-			 errdetail("It may still be committed; it can never be committed twice."),
+			 errdetail("It may still be committed, but never twice."),
 			 errhint(
-				 "Ask fabric.commit_status for it, and look at fabric.stat_channel and fabric.stat_orderer.")));
+				 "Check the transaction with fabric.commit_status, and see fabric.stat_channel and fabric.stat_orderer.")));
 	gateway_raise_invalid(request->channel, transaction.tx_id, &status);
 	return transaction.result;
 }

@@ -113,9 +113,9 @@ fabric_trust_consenter(PG_FUNCTION_ARGS)
 			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("cannot trust this node's state without accepting loss"),
 			 errdetail(
-				 "Transactions that were committed with what this node has forgotten can be lost."),
+				 "Transactions that were committed with votes or entries that this node has lost can be lost."),
 			 errhint(
-				 "If consenters that have lost nothing can come back, wait for them. Otherwise pass accept_loss => true.")));
+				 "If consenters that have lost nothing can be started again, wait for them. Otherwise pass accept_loss => true.")));
 	order_write_note(
 		text_to_cstring(PG_GETARG_TEXT_PP(0)), false,
 		psprintf(

@@ -39,7 +39,7 @@ argument_is_import(FunctionCallInfo fcinfo, int index, const char *name)
 			(fb_errcode(FB_INVALID_ARGUMENT),
 			 errmsg("unrecognized source of blocks \"%s\"", error_excerpt(source)),
 			 errhint(
-				 "It is 'orderers', or 'import' for a channel whose blocks come from fabric.import_block alone.")));
+				 "Use 'orderers', or 'import' for a channel that gets its blocks only from fabric.import_block.")));
 	return strcmp(source, "import") == 0;
 }
 

@@ -120,7 +120,7 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 	start->handle = NULL;
 	shmem_worker_note_error(slot, kind, "too many background workers: raise max_worker_processes");
 	fb_fail(&why, FB_LIMIT_EXCEEDED, "could not start background process \"%s\"", worker.bgw_name);
-	fb_error_detail(&why, "It is tried again until there is room for it.");
+	fb_error_detail(&why, "The node tries again until a slot for it is free.");
 	fb_error_hint(&why, "Raise max_worker_processes in postgresql.conf and restart the server.");
 	condition_report(slot_name(slot), "start", kind_names[kind], &why);
 }
@@ -325,7 +325,7 @@ launcher_find_slot(const ChannelMembership *membership)
 	{
 		fb_fail(&why, FB_LIMIT_EXCEEDED,
 				"too many channels: no process is started for channel \"%s\"", membership->name);
-		fb_error_detail(&why, "This node has room for %d channels.", guc_max_channels);
+		fb_error_detail(&why, "This node can join %d channels.", guc_max_channels);
 		fb_error_hint(&why, "Raise fabric.max_channels in postgresql.conf and restart the server.");
 		condition_report(membership->name, "slot", NULL, &why);
 	}

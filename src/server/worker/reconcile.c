@@ -40,7 +40,7 @@ report_missing(const char *channel, int64 count, int peers_count, const char *la
 			last->detail[0] != '\0' ? ": " : "", last->detail);
 	fb_error_hint(
 		&why,
-		"Approvals among it do not count at this node. Approve once more here, or start the peer that has it.");
+		"Approvals in the missing data do not count at this node. Approve again here, or start the peer that has the data.");
 	condition_report(channel, "private data", NULL, &why);
 }
 
@@ -125,9 +125,10 @@ reconcile_take(Reconciler *reconciler, const char *channel_name)
 	{
 		ereport(
 			LOG,
-			(errmsg("channel \"%s\": private data of transaction %d of block %llu was got from %s",
-					channel_name, (int) reconciler->at.tx_index,
-					(unsigned long long) reconciler->at.block_number, reconciler->address)));
+			(errmsg(
+				"channel \"%s\": private data of transaction %d of block %llu was fetched from %s",
+				channel_name, (int) reconciler->at.tx_index,
+				(unsigned long long) reconciler->at.block_number, reconciler->address)));
 		reconciler->pause_ms = 0;
 	}
 }
