@@ -23,7 +23,7 @@ read_vector(const char *path)
 	return copy;
 }
 
-/* the configuration of the real network's genesis block, decoded anew for each caller */
+/* the configuration of the real network's genesis block, decoded for each caller */
 static Common__Config *
 real_config(void)
 {

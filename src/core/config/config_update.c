@@ -22,7 +22,7 @@
  * signature, and only the sequence changes. No tool makes one, and any client could make all
  * waiting updates and transactions be checked again with it.
  *
- * The result is packed anew from the decoded trees. That has no canonical bytes (maps), so results
+ * The result is packed from the decoded trees. Maps have no canonical bytes, so results
  * are compared as trees, never as bytes. Names are found by binary search, because the sender
  * decides how many there are.
  */
