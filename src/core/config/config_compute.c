@@ -43,8 +43,8 @@ static FbStatus compute_group(Compute *compute, const Common__ConfigGroup *origi
 
 /* new memory with a default message in it, and an array for as many entries as both maps have */
 static FbStatus
-new_group(Compute *compute, const Common__ConfigGroup *original, const Common__ConfigGroup *updated,
-		  Common__ConfigGroup **result)
+make_delta_group(Compute *compute, const Common__ConfigGroup *original,
+				 const Common__ConfigGroup *updated, Common__ConfigGroup **result)
 {
 	static const Common__ConfigGroup empty = COMMON__CONFIG_GROUP__INIT;
 	Common__ConfigGroup *group = fb_allocate(compute->allocator, sizeof(*group));
@@ -83,7 +83,8 @@ add_value(Compute *compute, Common__ConfigGroup *group, char *name, Common__Conf
 }
 
 static FbStatus
-add_policy(Compute *compute, Common__ConfigGroup *group, char *name, Common__ConfigPolicy policy)
+add_delta_policy(Compute *compute, Common__ConfigGroup *group, char *name,
+				 Common__ConfigPolicy policy)
 {
 	static const Common__ConfigGroup__PoliciesEntry empty =
 		COMMON__CONFIG_GROUP__POLICIES_ENTRY__INIT;
@@ -239,11 +240,11 @@ compute_policies(Compute *compute, const Common__ConfigGroup *original,
 			written.version = same.version + 1;
 		}
 		if (differs)
-			FB_TRY(add_policy(compute, sets->write, updated->policies[new]->key, written));
+			FB_TRY(add_delta_policy(compute, sets->write, updated->policies[new]->key, written));
 		else if (sets->members_changed)
 		{
-			FB_TRY(add_policy(compute, sets->read, updated->policies[new]->key, same));
-			FB_TRY(add_policy(compute, sets->write, updated->policies[new]->key, same));
+			FB_TRY(add_delta_policy(compute, sets->read, updated->policies[new]->key, same));
+			FB_TRY(add_delta_policy(compute, sets->write, updated->policies[new]->key, same));
 		}
 		new ++;
 		if (order == 0)
@@ -313,8 +314,8 @@ compute_group(Compute *compute, const Common__ConfigGroup *original,
 {
 	GroupSets sets = {0};
 
-	FB_TRY(new_group(compute, original, updated, &sets.read));
-	FB_TRY(new_group(compute, original, updated, &sets.write));
+	FB_TRY(make_delta_group(compute, original, updated, &sets.read));
+	FB_TRY(make_delta_group(compute, original, updated, &sets.write));
 	sets.members_changed =
 		strcmp(original->mod_policy, updated->mod_policy) != 0 || !same_members(original, updated);
 	FB_TRY(compute_policies(compute, original, updated, &sets));
