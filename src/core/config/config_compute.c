@@ -66,7 +66,7 @@ make_delta_group(Compute *compute, const Common__ConfigGroup *original,
 }
 
 static FbStatus
-add_value(Compute *compute, Common__ConfigGroup *group, char *name, Common__ConfigValue value)
+add_delta_value(Compute *compute, Common__ConfigGroup *group, char *name, Common__ConfigValue value)
 {
 	static const Common__ConfigGroup__ValuesEntry empty = COMMON__CONFIG_GROUP__VALUES_ENTRY__INIT;
 	Common__ConfigGroup__ValuesEntry *entry = fb_allocate(compute->allocator, sizeof(*entry));
@@ -195,11 +195,11 @@ compute_values(Compute *compute, const Common__ConfigGroup *original,
 			written.version = same.version + 1;
 		}
 		if (differs)
-			FB_TRY(add_value(compute, sets->write, updated->values[new]->key, written));
+			FB_TRY(add_delta_value(compute, sets->write, updated->values[new]->key, written));
 		else if (sets->members_changed)
 		{
-			FB_TRY(add_value(compute, sets->read, updated->values[new]->key, same));
-			FB_TRY(add_value(compute, sets->write, updated->values[new]->key, same));
+			FB_TRY(add_delta_value(compute, sets->read, updated->values[new]->key, same));
+			FB_TRY(add_delta_value(compute, sets->write, updated->values[new]->key, same));
 		}
 		new ++;
 		if (order == 0)

@@ -156,7 +156,7 @@ check_consensus_type(const ConfigBundle *current, const ConfigBundle *next, FbEr
  * configuration: places and certificates must stay. Only addresses may change.
  */
 static FbStatus
-check_consenters(const ConfigBundle *current, const ConfigBundle *next, FbError *error)
+check_consenters_successor(const ConfigBundle *current, const ConfigBundle *next, FbError *error)
 {
 	bool same = current->consenters_count == next->consenters_count;
 
@@ -202,5 +202,5 @@ config_check_orderer_rules(FbAllocator *allocator, const ConfigBundle *current,
 		}
 		FB_TRY(check_consensus_type(current, next, error));
 	}
-	return check_consenters(current, next, error);
+	return check_consenters_successor(current, next, error);
 }
