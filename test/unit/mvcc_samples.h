@@ -160,6 +160,65 @@ new_builder(FbAllocator *allocator)
 	return builder;
 }
 
+/* one range query with its results: "k=1.0,l=2.3" */
+static inline FbStatus
+transaction_add_range(RwSetBuilder *builder, FbBytes start_key, FbBytes end_key, char *results,
+					  bool exhausted)
+{
+	RwSetRangeBuilder *range;
+	FbStatus status = rwset_builder_open_range(builder, B("ns"), start_key, end_key, &range, NULL);
+	char *read;
+
+	while (status == FB_OK && (read = strsep(&results, ",")) != NULL)
+	{
+		unsigned long block_number = 0;
+		unsigned long tx_index = 0;
+		char name[64];
+
+		if (sscanf(read, "%63[^=]=%lu.%lu", name, &block_number, &tx_index) == 3)
+			status = rwset_range_add_result(range, fb_bytes_of_text(name),
+											at(block_number, tx_index), NULL);
+	}
+	if (exhausted)
+		rwset_range_exhaust(range);
+	return status;
+}
+
+static inline FbStatus
+transaction_add_item(RwSetBuilder *builder, char what, FbBytes key, RwSetVersion version,
+					 const RwSetMetadataEntry *entry, char *reads)
+{
+	switch (what)
+	{
+		case 'r':
+			return rwset_builder_add_read(builder, B("ns"), key, version, NULL);
+		case 'w':
+			return rwset_builder_add_write(builder, B("ns"), key, entry->value, NULL);
+		case 'd':
+			return rwset_builder_add_delete(builder, B("ns"), key, NULL);
+		case 'm':
+			return rwset_builder_add_metadata_write(builder, B("ns"), key, entry,
+													entry->value.data[0] != '-', NULL);
+		case 'h':
+			return rwset_builder_add_hashed_read(builder, B("ns"), B("c"), key, version, NULL);
+		case 'p':
+			return rwset_builder_add_private_write(builder, B("ns"), B("c"), key, entry->value,
+												   NULL);
+		case 'x':
+			return rwset_builder_add_private_delete(builder, B("ns"), B("c"), key, NULL);
+		case 'y':
+			return rwset_builder_add_private_purge(builder, B("ns"), B("c"), key, NULL);
+		case 'n':
+			return rwset_builder_add_private_metadata_write(builder, B("ns"), B("c"), key, entry,
+															entry->value.data[0] != '-', NULL);
+		case 'q':
+		case 'Q':
+			return transaction_add_range(builder, key, entry->value, reads, what == 'q');
+		default:
+			return FB_INTERNAL;
+	}
+}
+
 /*
  * "r k 5.0" read at a version, "r k -" read as absent, "w k v", "d k", "m k v" metadata (v = "-"
  * deletes them), "q a z k=1.0,l=2.1" an exhausted range, "Q a l k=1.0,l=2.1" one that was not; "h",
@@ -186,8 +245,7 @@ transaction(FbAllocator *allocator, const char *text)
 		RwSetVersion version = absent;
 		RwSetMetadataEntry entry = {B("VALIDATION_PARAMETER"), fb_bytes_of_text(value)};
 		FbBytes key_bytes = fb_bytes_of_text(key);
-		FbStatus status = FB_OK;
-		RwSetRangeBuilder *range;
+		FbStatus status;
 
 		if (sscanf(item, " %c %255s %255s %511s", &what, key, value, reads) < 1)
 			continue;
@@ -195,64 +253,7 @@ transaction(FbAllocator *allocator, const char *text)
 		entry.value.size = strlen(value);
 		if (sscanf(value, "%lu.%lu", &block_number, &tx_index) == 2)
 			version = at(block_number, tx_index);
-		switch (what)
-		{
-			case 'r':
-				status = rwset_builder_add_read(builder, B("ns"), key_bytes, version, NULL);
-				break;
-			case 'w':
-				status = rwset_builder_add_write(builder, B("ns"), key_bytes, entry.value, NULL);
-				break;
-			case 'd':
-				status = rwset_builder_add_delete(builder, B("ns"), key_bytes, NULL);
-				break;
-			case 'm':
-				status = rwset_builder_add_metadata_write(builder, B("ns"), key_bytes, &entry,
-														  value[0] != '-', NULL);
-				break;
-			case 'h':
-				status = rwset_builder_add_hashed_read(builder, B("ns"), B("c"), key_bytes, version,
-													   NULL);
-				break;
-			case 'p':
-				status = rwset_builder_add_private_write(builder, B("ns"), B("c"), key_bytes,
-														 entry.value, NULL);
-				break;
-			case 'x':
-				status =
-					rwset_builder_add_private_delete(builder, B("ns"), B("c"), key_bytes, NULL);
-				break;
-			case 'y':
-				status = rwset_builder_add_private_purge(builder, B("ns"), B("c"), key_bytes, NULL);
-				break;
-			case 'n':
-				status =
-					rwset_builder_add_private_metadata_write(builder, B("ns"), B("c"), key_bytes,
-															 &entry, value[0] != '-', NULL);
-				break;
-			case 'q':
-			case 'Q':
-			{
-				char *list = reads;
-				char *read;
-
-				status = rwset_builder_open_range(builder, B("ns"), key_bytes, entry.value, &range,
-												  NULL);
-				while (status == FB_OK && (read = strsep(&list, ",")) != NULL)
-				{
-					char name[64];
-
-					if (sscanf(read, "%63[^=]=%lu.%lu", name, &block_number, &tx_index) == 3)
-						status = rwset_range_add_result(range, fb_bytes_of_text(name),
-														at(block_number, tx_index), NULL);
-				}
-				if (what == 'q')
-					rwset_range_exhaust(range);
-				break;
-			}
-			default:
-				status = FB_INTERNAL;
-		}
+		status = transaction_add_item(builder, what, key_bytes, version, &entry, reads);
 		if (status != FB_OK)
 			CHECK_STATUS(status, FB_OK);
 	}

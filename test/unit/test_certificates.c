@@ -11,13 +11,9 @@ test_certificate_fields(void)
 	CryptoCertificate *ca = load_path(ORG1 "ca/ca.org1.example.com-cert.pem");
 	CryptoCertificate *client = load("client");
 	CryptoCertificate *escape = load("escape");
-	CryptoCertificate *inter = load("inter");
 	CryptoCertificate *rsa = load("rsaleaf");
 	CryptoCertificate *k1 = load("k1leaf");
-	CryptoCertificate *root = load("root");
 	FbBytes value;
-	FbBytes pem;
-	FbBytes file;
 
 	CHECK_TEXT(crypto_certificate_subject(user),
 			   "CN=User1@org1.example.com,OU=client,L=San Francisco,ST=California,C=US");
@@ -58,6 +54,28 @@ test_certificate_fields(void)
 	/* SKI of the key as Fabric names it in keystores */
 	CHECK(crypto_public_key_point(crypto_certificate_public_key(user)).size == 65);
 
+	crypto_certificate_free(user);
+	crypto_certificate_free(ca);
+	crypto_certificate_free(client);
+	crypto_certificate_free(escape);
+	crypto_certificate_free(rsa);
+	crypto_certificate_free(k1);
+}
+
+static void
+test_certificate_forms(void)
+{
+	CryptoCertificate *user = load_path(
+		ORG1 "users/User1@org1.example.com/msp/signcerts/User1@org1.example.com-cert.pem");
+	CryptoCertificate *ca = load_path(ORG1 "ca/ca.org1.example.com-cert.pem");
+	CryptoCertificate *client = load("client");
+	CryptoCertificate *escape = load("escape");
+	CryptoCertificate *inter = load("inter");
+	CryptoCertificate *root = load("root");
+	FbBytes value;
+	FbBytes pem;
+	FbBytes file;
+
 	file = check_read_file(ORG1 "ca/ca.org1.example.com-cert.pem");
 	CHECK_STATUS(crypto_certificate_pem(ca, memory, &pem, NULL), FB_OK);
 	CHECK(fb_bytes_equal(pem, file));
@@ -87,23 +105,16 @@ test_certificate_fields(void)
 	crypto_certificate_free(client);
 	crypto_certificate_free(escape);
 	crypto_certificate_free(inter);
-	crypto_certificate_free(rsa);
-	crypto_certificate_free(k1);
 	crypto_certificate_free(root);
 }
 
 static void
-test_malformed_certificates(void)
+test_changed_certificates(void)
 {
 	CryptoCertificate *peer = load("peer");
 	CryptoCertificate *result;
-	CryptoCertificate **list;
-	CryptoCrl *crl;
-	CryptoCsr *csr;
-	size_t count;
 	FbBytes der = crypto_certificate_der(peer);
 	uint8_t *bad = malloc(der.size + 1);
-	uint8_t *large = calloc(1, FB_CRL_BYTES_MAX + 1);
 	int accepted = 0;
 
 	memcpy(bad, der.data, der.size);
@@ -133,6 +144,21 @@ test_malformed_certificates(void)
 		bad[bit / 8] ^= 1 << bit % 8;
 	}
 	CHECK(accepted > 0);
+	free(bad);
+	crypto_certificate_free(peer);
+}
+
+/* too many bytes, bytes of another kind, text that only begins like a certificate */
+static void
+test_other_bytes(void)
+{
+	CryptoCertificate *peer = load("peer");
+	CryptoCertificate *result;
+	CryptoCrl *crl;
+	CryptoCsr *csr;
+	FbBytes der = crypto_certificate_der(peer);
+	uint8_t *large = calloc(1, FB_CRL_BYTES_MAX + 1);
+
 	CHECK_STATUS(crypto_certificate_parse(fb_bytes(large, FB_CERTIFICATE_BYTES_MAX + 1), &result,
 										  NULL),
 				 FB_LIMIT_EXCEEDED);
@@ -150,109 +176,112 @@ test_malformed_certificates(void)
 	CHECK_STATUS(crypto_certificate_parse(FB_BYTES_LITERAL("-----BEGIN CERTIFICATE-----\n"),
 										  &result, NULL),
 				 FB_INVALID_CERTIFICATE);
-
-	/* several in one file, with text around them */
-	{
-		FbBytes a = read_x509("root.pem");
-		FbBytes b = read_x509("inter.pem");
-		FbBuffer both;
-		FbBytes text;
-
-		fb_buffer_init(&both, memory);
-		fb_buffer_append_text(&both, "the root:\n");
-		fb_buffer_append_bytes(&both, a);
-		fb_buffer_append_text(&both, "its child:\n");
-		fb_buffer_append_bytes(&both, b);
-		CHECK_STATUS(fb_buffer_bytes(&both, &text, NULL), FB_OK);
-		CHECK_STATUS(crypto_certificates_parse(text, 2, memory, &list, &count, NULL), FB_OK);
-		if (CHECK(count == 2))
-		{
-			CHECK_STATUS(crypto_certificate_check_signature(list[1], list[0], NULL), FB_OK);
-			crypto_certificate_free(list[0]);
-			crypto_certificate_free(list[1]);
-		}
-		CHECK_STATUS(crypto_certificates_parse(text, 1, memory, &list, &count, NULL),
-					 FB_LIMIT_EXCEEDED);
-		CHECK_STATUS(crypto_certificates_parse(FB_BYTES_LITERAL("nothing"), 1, memory, &list,
-											   &count, NULL),
-					 FB_OK);
-		CHECK(count == 0);
-		free((void *) a.data);
-		free((void *) b.data);
-	}
-	free(bad);
 	free(large);
 	crypto_certificate_free(peer);
 }
 
+/* several in one file, with text around them */
+static void
+test_certificates_of_file(void)
+{
+	CryptoCertificate **list;
+	size_t count;
+	FbBytes a = read_x509("root.pem");
+	FbBytes b = read_x509("inter.pem");
+	FbBuffer both;
+	FbBytes text;
+
+	fb_buffer_init(&both, memory);
+	fb_buffer_append_text(&both, "the root:\n");
+	fb_buffer_append_bytes(&both, a);
+	fb_buffer_append_text(&both, "its child:\n");
+	fb_buffer_append_bytes(&both, b);
+	CHECK_STATUS(fb_buffer_bytes(&both, &text, NULL), FB_OK);
+	CHECK_STATUS(crypto_certificates_parse(text, 2, memory, &list, &count, NULL), FB_OK);
+	if (CHECK(count == 2))
+	{
+		CHECK_STATUS(crypto_certificate_check_signature(list[1], list[0], NULL), FB_OK);
+		crypto_certificate_free(list[0]);
+		crypto_certificate_free(list[1]);
+	}
+	CHECK_STATUS(crypto_certificates_parse(text, 1, memory, &list, &count, NULL),
+				 FB_LIMIT_EXCEEDED);
+	CHECK_STATUS(crypto_certificates_parse(FB_BYTES_LITERAL("nothing"), 1, memory, &list, &count,
+										   NULL),
+				 FB_OK);
+	CHECK(count == 0);
+	free((void *) a.data);
+	free((void *) b.data);
+}
+
+/*
+ * The trusted certificates (roots / intermediates by name), the certificate in question, the
+ * verdict and the number of chains.
+ */
+static const struct
+{
+	const char *leaf;
+	const char *roots[3];
+	const char *intermediates[4];
+	FbStatus status;
+	size_t chains;
+	size_t length;
+} chain_cases[] = {
+	{"peer", {"root"}, {"inter"}, FB_OK, 1, 3},
+	{"peer", {"root", "root"}, {"inter", "inter"}, FB_OK, 1, 3},
+	{"peer", {"root"}, {NULL}, FB_INVALID_CERTIFICATE},
+	{"peer", {NULL}, {"root", "inter"}, FB_INVALID_CERTIFICATE},
+	{"peer", {"inter"}, {NULL}, FB_OK, 1, 2},
+	{"peer", {"root", "inter"}, {"inter"}, FB_OK, 2, 2},
+	{"inter", {"root"}, {NULL}, FB_OK, 1, 2},
+	{"root", {"root"}, {NULL}, FB_OK, 1, 1},
+	{"peer", {"peer"}, {NULL}, FB_OK, 1, 1},
+	{"expired", {"root"}, {"inter"}, FB_OK, 1, 3},
+	{"early", {"root"}, {"inter"}, FB_CERTIFICATE_EXPIRED},
+	{"stranger", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
+	{"twochains", {"root", "other"}, {"crossa", "crossb"}, FB_OK, 2, 3},
+	{"twochains", {"root"}, {"crossa", "crossb"}, FB_OK, 1, 3},
+	{"tlsclient", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
+	{"critical", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
+	{"lowleaf", {"root"}, {"upper", "lower"}, FB_OK, 1, 4},
+	{"lowleaf", {"root"}, {"lower"}, FB_INVALID_CERTIFICATE},
+	{"p384", {"root384"}, {NULL}, FB_OK, 1, 2},
+	{"rsaissued", {"rootrsa"}, {NULL}, FB_OK, 1, 2},
+};
+
 static void
 test_chains(void)
 {
-	/*
-	 * The trusted certificates (roots / intermediates by name), the certificate in question, the
-	 * verdict and the number of chains.
-	 */
-	static const struct
-	{
-		const char *leaf;
-		const char *roots[3];
-		const char *intermediates[4];
-		FbStatus status;
-		size_t chains;
-		size_t length;
-	} cases[] = {
-		{"peer", {"root"}, {"inter"}, FB_OK, 1, 3},
-		{"peer", {"root", "root"}, {"inter", "inter"}, FB_OK, 1, 3},
-		{"peer", {"root"}, {NULL}, FB_INVALID_CERTIFICATE},
-		{"peer", {NULL}, {"root", "inter"}, FB_INVALID_CERTIFICATE},
-		{"peer", {"inter"}, {NULL}, FB_OK, 1, 2},
-		{"peer", {"root", "inter"}, {"inter"}, FB_OK, 2, 2},
-		{"inter", {"root"}, {NULL}, FB_OK, 1, 2},
-		{"root", {"root"}, {NULL}, FB_OK, 1, 1},
-		{"peer", {"peer"}, {NULL}, FB_OK, 1, 1},
-		{"expired", {"root"}, {"inter"}, FB_OK, 1, 3},
-		{"early", {"root"}, {"inter"}, FB_CERTIFICATE_EXPIRED},
-		{"stranger", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
-		{"twochains", {"root", "other"}, {"crossa", "crossb"}, FB_OK, 2, 3},
-		{"twochains", {"root"}, {"crossa", "crossb"}, FB_OK, 1, 3},
-		{"tlsclient", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
-		{"critical", {"root"}, {"inter"}, FB_INVALID_CERTIFICATE},
-		{"lowleaf", {"root"}, {"upper", "lower"}, FB_OK, 1, 4},
-		{"lowleaf", {"root"}, {"lower"}, FB_INVALID_CERTIFICATE},
-		{"p384", {"root384"}, {NULL}, FB_OK, 1, 2},
-		{"rsaissued", {"rootrsa"}, {NULL}, FB_OK, 1, 2},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < sizeof(chain_cases) / sizeof(chain_cases[0]); i++)
 	{
 		CryptoCertificate *roots[3];
 		CryptoCertificate *intermediates[4];
 		CryptoTrust trust = {roots, 0, intermediates, 0};
-		CryptoCertificate *leaf = load(cases[i].leaf);
+		CryptoCertificate *leaf = load(chain_cases[i].leaf);
 		CryptoChain chain;
 		size_t count;
 
-		while (trust.roots_count < 3 && cases[i].roots[trust.roots_count] != NULL)
+		while (trust.roots_count < 3 && chain_cases[i].roots[trust.roots_count] != NULL)
 		{
-			roots[trust.roots_count] = load(cases[i].roots[trust.roots_count]);
+			roots[trust.roots_count] = load(chain_cases[i].roots[trust.roots_count]);
 			trust.roots_count++;
 		}
 		while (trust.intermediates_count < 4 &&
-			   cases[i].intermediates[trust.intermediates_count] != NULL)
+			   chain_cases[i].intermediates[trust.intermediates_count] != NULL)
 		{
 			intermediates[trust.intermediates_count] =
-				load(cases[i].intermediates[trust.intermediates_count]);
+				load(chain_cases[i].intermediates[trust.intermediates_count]);
 			trust.intermediates_count++;
 		}
 		if (!CHECK_STATUS(crypto_chain_find(leaf, &trust, crypto_certificate_not_before(leaf) + 1,
 											&chain, &count, NULL),
-						  cases[i].status) ||
-			!CHECK(count == cases[i].chains) || !CHECK(chain.length == cases[i].length))
-			fprintf(stderr, "    case %zu, %s\n", i, cases[i].leaf);
-		if (cases[i].status == FB_OK)
+						  chain_cases[i].status) ||
+			!CHECK(count == chain_cases[i].chains) || !CHECK(chain.length == chain_cases[i].length))
+			fprintf(stderr, "    case %zu, %s\n", i, chain_cases[i].leaf);
+		if (chain_cases[i].status == FB_OK)
 			CHECK(chain.certificates[0] == leaf);
 		/* after the end of all validity periods there is no chain */
-		if (strcmp(cases[i].leaf, "critical") != 0)
+		if (strcmp(chain_cases[i].leaf, "critical") != 0)
 			CHECK_STATUS(crypto_chain_find(leaf, &trust, 4000000000, &chain, &count, NULL),
 						 FB_CERTIFICATE_EXPIRED);
 		for (size_t k = 0; k < trust.roots_count; k++)
@@ -263,37 +292,32 @@ test_chains(void)
 	}
 }
 
-/* hostile trees: CAs of one name, and a CA below a CA below a CA */
+/*
+ * The right certificate of many is the last that is tried, one too late, and the first: the result
+ * found then counts.
+ */
 static void
-test_chain_limits(void)
+test_many_issuers(void)
 {
 	enum
 	{
-		SAME = FB_CHAIN_SIGNATURE_CHECKS_MAX + 1,
-		DEEP = FB_CERTIFICATE_CHAIN_LENGTH_MAX
+		SAME = FB_CHAIN_SIGNATURE_CHECKS_MAX + 1
 	};
 	CryptoPrivateKey *keys[2];
 	CryptoCertificate *same[SAME];
-	CryptoCertificate *deep[DEEP + 1];
-	CryptoCertificate *intermediates[DEEP + 1];
-	CryptoCertificate *leaf;
 	CryptoTrust trust = {same, SAME, NULL, 0};
-	CryptoChain chain;
-	size_t count;
 
 	for (int i = 0; i < 2; i++)
 		CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &keys[i], NULL), FB_OK);
-
-	/*
-	 * The right certificate of many is the last that is tried, one too late, and the first: the
-	 * result found then counts.
-	 */
 	for (size_t i = 0; i < SAME; i++)
 		same[i] = issue("ca", true, keys[1], NULL, keys[1]);
 	for (int place = 0; place < 3; place++)
 	{
 		size_t index = place == 0 ? SAME - 2 : place == 1 ? SAME - 1 : 0;
 		CryptoCertificate *other = same[index];
+		CryptoCertificate *leaf;
+		CryptoChain chain;
+		size_t count;
 
 		same[index] = issue("ca", true, keys[0], NULL, keys[0]);
 		leaf = issue("leaf", false, keys[0], same[index], keys[0]);
@@ -306,18 +330,37 @@ test_chain_limits(void)
 		crypto_certificate_free(same[index]);
 		same[index] = other;
 	}
+	for (size_t i = 0; i < SAME; i++)
+		crypto_certificate_free(same[i]);
+	for (int i = 0; i < 2; i++)
+		crypto_private_key_free(keys[i]);
+}
 
+static void
+test_deep_chain(void)
+{
+	enum
+	{
+		DEEP = FB_CERTIFICATE_CHAIN_LENGTH_MAX
+	};
+	CryptoPrivateKey *keys[2];
+	CryptoCertificate *deep[DEEP + 1];
+	CryptoTrust trust = {deep, 1, deep + 1, DEEP};
+	CryptoCertificate *leaf;
+	CryptoChain chain;
+	size_t count;
+
+	for (int i = 0; i < 2; i++)
+		CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &keys[i], NULL), FB_OK);
 	for (size_t i = 0; i <= DEEP; i++)
 	{
 		char name[16];
 
 		snprintf(name, sizeof(name), "ca %zu", i);
 		deep[i] = issue(name, true, keys[0], i == 0 ? NULL : deep[i - 1], keys[0]);
-		intermediates[i] = deep[i];
 	}
 	for (size_t depth = DEEP - 2; depth < DEEP; depth++)
 	{
-		trust = (CryptoTrust) {deep, 1, intermediates + 1, DEEP};
 		leaf = issue("leaf", false, keys[1], deep[depth], keys[0]);
 		CHECK_STATUS(crypto_chain_find(leaf, &trust, 1500, &chain, &count, NULL),
 					 depth == DEEP - 2 ? FB_OK : FB_INVALID_CERTIFICATE);
@@ -326,7 +369,7 @@ test_chain_limits(void)
 	}
 
 	/* times: from the first second to the last */
-	trust = (CryptoTrust) {deep, 1, NULL, 0};
+	trust.intermediates_count = 0;
 	leaf = issue("leaf", false, keys[1], deep[0], keys[0]);
 	CHECK_STATUS(crypto_chain_find(leaf, &trust, 999, &chain, &count, NULL),
 				 FB_CERTIFICATE_EXPIRED);
@@ -335,8 +378,6 @@ test_chain_limits(void)
 	CHECK_STATUS(crypto_chain_find(leaf, &trust, 2001, &chain, &count, NULL),
 				 FB_CERTIFICATE_EXPIRED);
 	crypto_certificate_free(leaf);
-	for (size_t i = 0; i < SAME; i++)
-		crypto_certificate_free(same[i]);
 	for (size_t i = 0; i <= DEEP; i++)
 		crypto_certificate_free(deep[i]);
 	for (int i = 0; i < 2; i++)
@@ -374,9 +415,13 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_certificate_fields());
-	CHECK_TEST(test_malformed_certificates());
+	CHECK_TEST(test_certificate_forms());
+	CHECK_TEST(test_changed_certificates());
+	CHECK_TEST(test_other_bytes());
+	CHECK_TEST(test_certificates_of_file());
 	CHECK_TEST(test_chains());
-	CHECK_TEST(test_chain_limits());
+	CHECK_TEST(test_many_issuers());
+	CHECK_TEST(test_deep_chain());
 	CHECK_TEST(test_crl());
 	fb_arena_reset(&arena);
 	return check_finish("crypto/certificates");

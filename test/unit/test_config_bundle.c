@@ -57,21 +57,27 @@ test_bundle(void)
 		  config_has_application_capability(bundle, "V1_1") &&
 		  !config_has_application_capability(bundle, "V9"));
 
-	/* every policy that the nodes evaluate exists */
-	{
-		static const char *const paths[] = {CONFIG_POLICY_CHANNEL_READERS,
-											CONFIG_POLICY_CHANNEL_WRITERS,
-											CONFIG_POLICY_APPLICATION_READERS,
-											CONFIG_POLICY_APPLICATION_WRITERS,
-											CONFIG_POLICY_APPLICATION_ADMINS,
-											CONFIG_POLICY_ENDORSEMENT,
-											CONFIG_POLICY_LIFECYCLE_ENDORSEMENT,
-											CONFIG_POLICY_BLOCK_VALIDATION,
-											"/Channel/Orderer/OrdererOrg/Admins"};
+	config_bundle_destroy(bundle);
+}
 
-		for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
-			CHECK(policy_manager_find(bundle->policies, paths[i]) != NULL);
-	}
+static void
+test_bundle_access(void)
+{
+	static const char *const paths[] = {CONFIG_POLICY_CHANNEL_READERS,
+										CONFIG_POLICY_CHANNEL_WRITERS,
+										CONFIG_POLICY_APPLICATION_READERS,
+										CONFIG_POLICY_APPLICATION_WRITERS,
+										CONFIG_POLICY_APPLICATION_ADMINS,
+										CONFIG_POLICY_ENDORSEMENT,
+										CONFIG_POLICY_LIFECYCLE_ENDORSEMENT,
+										CONFIG_POLICY_BLOCK_VALIDATION,
+										"/Channel/Orderer/OrdererOrg/Admins"};
+	ConfigBundle *bundle;
+
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+				 FB_OK);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+		CHECK(policy_manager_find(bundle->policies, paths[i]) != NULL);
 
 	/* the default ACLs */
 	CHECK(bundle->acls_count == 0);
@@ -86,8 +92,13 @@ test_bundle(void)
 	CHECK(config_acl_local_access("peer/Propose") == CONFIG_ACCESS_NOT_LOCAL &&
 		  config_acl_local_access("x") == CONFIG_ACCESS_NOT_LOCAL);
 	config_bundle_destroy(bundle);
+}
 
-	/* other blocks are no configuration */
+static void
+test_blocks_without_config(void)
+{
+	ConfigBundle *bundle;
+
 	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 1), &bundle, &error),
 				 FB_INVALID_CONFIG);
 	CHECK_TEXT(error.message, "the transaction is not a configuration: it has type 3");
@@ -233,48 +244,29 @@ change_batch(Common__ConfigGroup *orderer, uint32_t messages, uint32_t absolute,
 	set_value_bytes(orderer, "BatchSize", pack(&batch_size.base));
 }
 
-static void
-change_raft(Common__ConfigGroup *orderer, int what)
+/* the orderer group's Raft metadata, and the value that holds it */
+static Etcdraft__ConfigMetadata *
+raft_metadata_of(const Common__ConfigGroup *orderer, Orderer__ConsensusType **consensus)
 {
-	Orderer__ConsensusType *consensus = NULL;
 	Etcdraft__ConfigMetadata *metadata = NULL;
 
+	*consensus = NULL;
 	for (size_t i = 0; i < orderer->n_values; i++)
 		if (strcmp(orderer->values[i]->key, "ConsensusType") == 0 &&
 			PROTO_UNPACK(orderer__consensus_type, proto_bytes(orderer->values[i]->value->value),
-						 allocator, &consensus, &error) != FB_OK)
+						 allocator, consensus, &error) != FB_OK)
 			exit(2);
-	if (consensus == NULL ||
-		PROTO_UNPACK(etcdraft__config_metadata, proto_bytes(consensus->metadata), allocator,
+	if (*consensus == NULL ||
+		PROTO_UNPACK(etcdraft__config_metadata, proto_bytes((*consensus)->metadata), allocator,
 					 &metadata, &error) != FB_OK)
 		exit(2);
-	switch (what)
-	{
-		case 0:
-			metadata->options = NULL;
-			break;
-		case 1:
-			metadata->n_consenters = 0;
-			break;
-		case 2:
-			metadata->options->election_tick = 1;
-			break;
-		case 3:
-			metadata->options->tick_interval = "soon";
-			break;
-		case 4:
-			metadata->options->tick_interval = "0s";
-			break;
-		case 5:
-			metadata->consenters[1]->client_tls_cert = metadata->consenters[0]->server_tls_cert;
-			break;
-		case 6:
-			metadata->consenters[2]->server_tls_cert.len = 20;
-			break;
-		case 7:
-			metadata->options->max_inflight_blocks = 0;
-			break;
-	}
+	return metadata;
+}
+
+static void
+set_raft_metadata(Common__ConfigGroup *orderer, Orderer__ConsensusType *consensus,
+				  const Etcdraft__ConfigMetadata *metadata)
+{
 	consensus->metadata = proto_data(pack(&metadata->base));
 	set_value_bytes(orderer, "ConsensusType", pack(&consensus->base));
 }
@@ -329,210 +321,401 @@ add_policies(Common__ConfigGroup *group, size_t count)
 	group->n_policies = count;
 }
 
+/* a configuration to be changed, and the groups in it that changes look for */
+typedef struct ConfigParts
+{
+	Common__ConfigEnvelope *envelope;
+	Common__ConfigGroup *channel;
+	Common__ConfigGroup *orderer;
+	Common__ConfigGroup *application;
+} ConfigParts;
+
+typedef void (*ConfigChange)(ConfigParts *parts);
+
+static void
+change_channel_capability(ConfigParts *parts)
+{
+	set_value_bytes(parts->channel, "Capabilities", capabilities("V2_0", "V3_0"));
+}
+
+static void
+change_orderer_capability(ConfigParts *parts)
+{
+	set_value_bytes(parts->orderer, "Capabilities", capabilities("V9", NULL));
+}
+
+static void
+change_application_capability(ConfigParts *parts)
+{
+	set_value_bytes(parts->application, "Capabilities", capabilities("V1_5", NULL));
+}
+
+static void
+change_capabilities_too_old(ConfigParts *parts)
+{
+	set_value_bytes(parts->channel, "Capabilities", capabilities("V1_4_2", "V1_3"));
+}
+
+static void
+change_no_application_capabilities(ConfigParts *parts)
+{
+	remove_value(parts->application, "Capabilities");
+}
+
+static void
+change_no_orderer_capabilities(ConfigParts *parts)
+{
+	remove_value(parts->orderer, "Capabilities");
+}
+
+static void
+change_hashing_algorithm(ConfigParts *parts)
+{
+	Common__HashingAlgorithm algorithm = COMMON__HASHING_ALGORITHM__INIT;
+
+	algorithm.name = "SHA3_256";
+	set_value_bytes(parts->channel, "HashingAlgorithm", pack(&algorithm.base));
+}
+
+static void
+change_hashing_width(ConfigParts *parts)
+{
+	Common__BlockDataHashingStructure structure = COMMON__BLOCK_DATA_HASHING_STRUCTURE__INIT;
+
+	structure.width = 3;
+	set_value_bytes(parts->channel, "BlockDataHashingStructure", pack(&structure.base));
+}
+
+static void
+change_extra_channel_value(ConfigParts *parts)
+{
+	set_value_bytes(parts->channel, "Extra", FB_BYTES_EMPTY);
+}
+
+static void
+change_extra_orderer_value(ConfigParts *parts)
+{
+	set_value_bytes(parts->orderer, "Extra", FB_BYTES_EMPTY);
+}
+
+static void
+change_orderer_organization_anchors(ConfigParts *parts)
+{
+	set_value_bytes(group_at(parts->orderer, "OrdererOrg"), "AnchorPeers", FB_BYTES_EMPTY);
+}
+
+static void
+change_application_organization_endpoints(ConfigParts *parts)
+{
+	set_value_bytes(group_at(parts->application, "Org1MSP"), "Endpoints", FB_BYTES_EMPTY);
+}
+
+static void
+change_batch_without_messages(ConfigParts *parts)
+{
+	change_batch(parts->orderer, 0, 10, 10);
+}
+
+static void
+change_batch_without_bytes(ConfigParts *parts)
+{
+	change_batch(parts->orderer, 1, 0, 0);
+}
+
+static void
+change_batch_without_preferred_bytes(ConfigParts *parts)
+{
+	change_batch(parts->orderer, 1, 10, 0);
+}
+
+static void
+change_batch_prefers_more(ConfigParts *parts)
+{
+	change_batch(parts->orderer, 1, 10, 11);
+}
+
+static void
+change_no_batch_timeout(ConfigParts *parts)
+{
+	remove_value(parts->orderer, "BatchTimeout");
+}
+
+static void
+change_negative_batch_timeout(ConfigParts *parts)
+{
+	Orderer__BatchTimeout batch_timeout = ORDERER__BATCH_TIMEOUT__INIT;
+
+	batch_timeout.timeout = "-1s";
+	set_value_bytes(parts->orderer, "BatchTimeout", pack(&batch_timeout.base));
+}
+
+static void
+change_raft_without_options(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->options = NULL;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_without_consenters(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->n_consenters = 0;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_ticks(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->options->election_tick = 1;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_interval_malformed(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->options->tick_interval = "soon";
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_interval_zero(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->options->tick_interval = "0s";
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_certificate_twice(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->consenters[1]->client_tls_cert = metadata->consenters[0]->server_tls_cert;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_certificate_cut(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->consenters[2]->server_tls_cert.len = 20;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_raft_without_inflight(ConfigParts *parts)
+{
+	Orderer__ConsensusType *consensus;
+	Etcdraft__ConfigMetadata *metadata = raft_metadata_of(parts->orderer, &consensus);
+
+	metadata->options->max_inflight_blocks = 0;
+	set_raft_metadata(parts->orderer, consensus, metadata);
+}
+
+static void
+change_no_msp(ConfigParts *parts)
+{
+	remove_value(group_at(parts->application, "Org2MSP"), "MSP");
+}
+
+static void
+change_malformed_batch_size(ConfigParts *parts)
+{
+	set_value_bytes(parts->orderer, "BatchSize", FB_BYTES_LITERAL("\xff"));
+}
+
+static void
+change_element_name(ConfigParts *parts)
+{
+	parts->application->groups[0]->value->policies[0]->key = "a_b";
+}
+
+static void
+change_consortiums(ConfigParts *parts)
+{
+	parts->channel->groups[0]->key = "Consortiums";
+}
+
+static void
+change_organization_with_groups(ConfigParts *parts)
+{
+	group_at(parts->application, "Org1MSP")->groups = &parts->application->groups[1];
+	group_at(parts->application, "Org1MSP")->n_groups = 1;
+}
+
+static void
+change_no_channel_group(ConfigParts *parts)
+{
+	parts->envelope->config->channel_group = NULL;
+}
+
+static void
+change_no_config(ConfigParts *parts)
+{
+	parts->envelope->config = NULL;
+}
+
+static void
+change_policy_type(ConfigParts *parts)
+{
+	for (size_t k = 0; k < parts->application->n_policies; k++)
+		if (strcmp(parts->application->policies[k]->key, "Writers") == 0)
+			parts->application->policies[k]->value->policy->type = 9;
+}
+
+static void
+change_only_orderers(ConfigParts *parts)
+{
+	parts->channel->groups[0] = parts->channel->groups[1];
+	parts->channel->n_groups = 1;
+}
+
+static void
+change_only_application(ConfigParts *parts)
+{
+	parts->channel->n_groups = 1;
+}
+
+static void
+change_other_consensus(ConfigParts *parts)
+{
+	Orderer__ConsensusType consensus = ORDERER__CONSENSUS_TYPE__INIT;
+
+	consensus.type = "BFT";
+	set_value_bytes(parts->orderer, "ConsensusType", pack(&consensus.base));
+}
+
+static void
+change_too_many_groups(ConfigParts *parts)
+{
+	add_groups(parts->application, FB_CONFIG_GROUPS_MAX + 1);
+}
+
+static void
+change_too_many_policies(ConfigParts *parts)
+{
+	add_policies(parts->application, FB_CONFIG_POLICIES_MAX + 1);
+}
+
+static const struct
+{
+	ConfigChange change; /* NULL: none */
+	FbStatus status;
+	const char *message;
+} changed_configurations[] = {
+	{NULL, FB_OK, NULL},
+	{change_channel_capability, FB_INVALID_CONFIG,
+	 "Channel capability \"V3_0\" is required but not supported"},
+	{change_orderer_capability, FB_INVALID_CONFIG,
+	 "Orderer capability \"V9\" is required but not supported"},
+	{change_application_capability, FB_INVALID_CONFIG,
+	 "Application capability \"V1_5\" is required but not supported"},
+	{change_capabilities_too_old, FB_INVALID_CONFIG, "channel capability V2_0 is not enabled"},
+	{change_no_application_capabilities, FB_INVALID_CONFIG,
+	 "application capability V2_0 is not enabled"},
+	{change_no_orderer_capabilities, FB_INVALID_CONFIG,
+	 "capabilities need orderer capabilities to be enabled first"},
+	{change_hashing_algorithm, FB_INVALID_CONFIG,
+	 "hashing algorithm \"SHA3_256\" is not supported"},
+	{change_hashing_width, FB_INVALID_CONFIG,
+	 "block data hashing structure width 3 is not supported"},
+	{change_extra_channel_value, FB_INVALID_CONFIG, "unrecognized value \"Extra\" in /Channel"},
+	{change_extra_orderer_value, FB_INVALID_CONFIG,
+	 "unrecognized value \"Extra\" in /Channel/Orderer"},
+	{change_orderer_organization_anchors, FB_INVALID_CONFIG,
+	 "unrecognized value \"AnchorPeers\" in /Channel/Orderer/OrdererOrg"},
+	{change_application_organization_endpoints, FB_INVALID_CONFIG,
+	 "unrecognized value \"Endpoints\" in /Channel/Application/Org1MSP"},
+	{change_batch_without_messages, FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
+	{change_batch_without_bytes, FB_INVALID_CONFIG, "absolute maximum size of a batch is 0"},
+	{change_batch_without_preferred_bytes, FB_INVALID_CONFIG,
+	 "preferred maximum size of a batch is 0"},
+	{change_batch_prefers_more, FB_INVALID_CONFIG,
+	 "preferred maximum size of a batch, 11 bytes, is greater than the absolute maximum, 10 bytes"},
+	{change_no_batch_timeout, FB_INVALID_CONFIG, "invalid duration \"\""},
+	{change_negative_batch_timeout, FB_INVALID_CONFIG, "batch timeout is not positive"},
+	{change_raft_without_options, FB_INVALID_CONFIG,
+	 "the etcdraft metadata of the consensus type is malformed"},
+	{change_raft_without_consenters, FB_INVALID_CONFIG, "channel has no consenter"},
+	{change_raft_ticks, FB_INVALID_CONFIG,
+	 "Raft election ticks (1) must be more than heartbeat ticks (1)"},
+	{change_raft_interval_malformed, FB_INVALID_CONFIG, "invalid duration \"soon\""},
+	{change_raft_interval_zero, FB_INVALID_CONFIG, "Raft tick interval is not positive"},
+	{change_raft_certificate_twice, FB_INVALID_CONFIG,
+	 "consenters localhost:7150 and localhost:7250 have the same TLS certificate"},
+	{change_raft_certificate_cut, FB_INVALID_CONFIG,
+	 "consenter localhost:7350 has an invalid TLS server certificate"},
+	{change_raft_without_inflight, FB_INVALID_CONFIG,
+	 "Raft election ticks, heartbeat ticks and blocks in flight must not be 0"},
+	{change_no_msp, FB_INVALID_CONFIG, "organization /Channel/Application/Org2MSP has no MSP"},
+	{change_malformed_batch_size, FB_INVALID_CONFIG,
+	 "value \"BatchSize\" in /Channel/Orderer is not a BatchSize"},
+	{change_element_name, FB_INVALID_CONFIG, "invalid name \"a_b\" of a configuration element"},
+	{change_consortiums, FB_INVALID_CONFIG, "unrecognized group \"Consortiums\" in /Channel"},
+	{change_organization_with_groups, FB_INVALID_CONFIG,
+	 "organization /Channel/Application/Org1MSP has sub-groups"},
+	{change_no_channel_group, FB_INVALID_CONFIG, "the configuration is empty"},
+	{change_no_config, FB_INVALID_CONFIG, "the configuration is empty"},
+	{change_policy_type, FB_INVALID_POLICY, "invalid policy \"/Channel/Application/Writers\""},
+	{change_only_orderers, FB_OK, NULL},
+	{change_only_application, FB_OK, NULL},
+	/* another consensus type is read, without consenters */
+	{change_other_consensus, FB_OK, NULL},
+	{change_too_many_groups, FB_LIMIT_EXCEEDED,
+	 "/Channel/Application has 1025 sub-groups, more than 1024"},
+	{change_too_many_policies, FB_LIMIT_EXCEEDED,
+	 "/Channel/Application has 1025 policies, more than 1024"},
+};
+
+/* the sorted pair of the application and orderer groups, which the changes rely on */
+static void
+test_real_config(void)
+{
+	Common__ConfigEnvelope *config = real_config();
+	ConfigBundle *bundle;
+
+	CHECK_TEXT(config->config->channel_group->groups[0]->key, "Application");
+	CHECK_TEXT(config->config->channel_group->groups[1]->key, "Orderer");
+	CHECK_STATUS(config_bundle_create(allocator, "Bench", pack(&config->base), &bundle, &error),
+				 FB_INVALID_ARGUMENT);
+}
+
 static void
 test_changed_configurations(void)
 {
-	static const struct
+	for (size_t i = 0; i < sizeof(changed_configurations) / sizeof(changed_configurations[0]); i++)
 	{
-		FbStatus status;
-		const char *message;
-	} expected[] = {
-		[0] = {FB_OK, NULL},
-		[1] = {FB_INVALID_CONFIG, "Channel capability \"V3_0\" is required but not supported"},
-		[2] = {FB_INVALID_CONFIG, "Orderer capability \"V9\" is required but not supported"},
-		[3] = {FB_INVALID_CONFIG, "Application capability \"V1_5\" is required but not supported"},
-		[4] = {FB_INVALID_CONFIG, "channel capability V2_0 is not enabled"},
-		[5] = {FB_INVALID_CONFIG, "application capability V2_0 is not enabled"},
-		[6] = {FB_INVALID_CONFIG, "capabilities need orderer capabilities to be enabled first"},
-		[7] = {FB_INVALID_CONFIG, "hashing algorithm \"SHA3_256\" is not supported"},
-		[8] = {FB_INVALID_CONFIG, "block data hashing structure width 3 is not supported"},
-		[9] = {FB_INVALID_CONFIG, "unrecognized value \"Extra\" in /Channel"},
-		[10] = {FB_INVALID_CONFIG, "unrecognized value \"Extra\" in /Channel/Orderer"},
-		[11] = {FB_INVALID_CONFIG,
-				"unrecognized value \"AnchorPeers\" in /Channel/Orderer/OrdererOrg"},
-		[12] = {FB_INVALID_CONFIG,
-				"unrecognized value \"Endpoints\" in /Channel/Application/Org1MSP"},
-		[13] = {FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
-		[14] = {FB_INVALID_CONFIG, "absolute maximum size of a batch is 0"},
-		[15] = {FB_INVALID_CONFIG, "preferred maximum size of a batch is 0"},
-		[16] =
-			{FB_INVALID_CONFIG,
-			 "preferred maximum size of a batch, 11 bytes, is greater than the absolute maximum, 10 bytes"},
-		[17] = {FB_INVALID_CONFIG, "invalid duration \"\""},
-		[18] = {FB_INVALID_CONFIG, "batch timeout is not positive"},
-		[19] = {FB_INVALID_CONFIG, "the etcdraft metadata of the consensus type is malformed"},
-		[20] = {FB_INVALID_CONFIG, "channel has no consenter"},
-		[21] = {FB_INVALID_CONFIG, "Raft election ticks (1) must be more than heartbeat ticks (1)"},
-		[22] = {FB_INVALID_CONFIG, "invalid duration \"soon\""},
-		[23] = {FB_INVALID_CONFIG, "Raft tick interval is not positive"},
-		[24] = {FB_INVALID_CONFIG,
-				"consenters localhost:7150 and localhost:7250 have the same TLS certificate"},
-		[25] = {FB_INVALID_CONFIG,
-				"consenter localhost:7350 has an invalid TLS server certificate"},
-		[26] = {FB_INVALID_CONFIG,
-				"Raft election ticks, heartbeat ticks and blocks in flight must not be 0"},
-		[27] = {FB_INVALID_CONFIG, "organization /Channel/Application/Org2MSP has no MSP"},
-		[28] = {FB_INVALID_CONFIG, "value \"BatchSize\" in /Channel/Orderer is not a BatchSize"},
-		[29] = {FB_INVALID_CONFIG, "invalid name \"a_b\" of a configuration element"},
-		[30] = {FB_INVALID_CONFIG, "unrecognized group \"Consortiums\" in /Channel"},
-		[31] = {FB_INVALID_CONFIG, "organization /Channel/Application/Org1MSP has sub-groups"},
-		[32] = {FB_INVALID_CONFIG, "the configuration is empty"},
-		[33] = {FB_INVALID_CONFIG, "the configuration is empty"},
-		[34] = {FB_INVALID_POLICY, "invalid policy \"/Channel/Application/Writers\""},
-		[35] = {FB_OK, NULL}, /* orderers only */
-		[36] = {FB_OK, NULL}, /* application only */
-		[37] = {FB_OK, NULL}, /* another consensus type is read, without consenters */
-		[38] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 sub-groups, more than 1024"},
-		[39] = {FB_LIMIT_EXCEEDED, "/Channel/Application has 1025 policies, more than 1024"},
-	};
-
-	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
-	{
-		Common__ConfigEnvelope *config = real_config();
-		Common__ConfigGroup *channel = config->config->channel_group;
-		Common__ConfigGroup *orderer = group_at(channel, "Orderer");
-		Common__ConfigGroup *application = group_at(channel, "Application");
-		Common__HashingAlgorithm algorithm = COMMON__HASHING_ALGORITHM__INIT;
-		Common__BlockDataHashingStructure structure = COMMON__BLOCK_DATA_HASHING_STRUCTURE__INIT;
-		Orderer__BatchTimeout batch_timeout = ORDERER__BATCH_TIMEOUT__INIT;
-		Orderer__ConsensusType consensus = ORDERER__CONSENSUS_TYPE__INIT;
+		ConfigParts parts = {.envelope = real_config()};
+		const char *message = changed_configurations[i].message;
 		FbStatus status;
 
-		switch (i)
-		{
-			case 1:
-				set_value_bytes(channel, "Capabilities", capabilities("V2_0", "V3_0"));
-				break;
-			case 2:
-				set_value_bytes(orderer, "Capabilities", capabilities("V9", NULL));
-				break;
-			case 3:
-				set_value_bytes(application, "Capabilities", capabilities("V1_5", NULL));
-				break;
-			case 4:
-				set_value_bytes(channel, "Capabilities", capabilities("V1_4_2", "V1_3"));
-				break;
-			case 5:
-				remove_value(application, "Capabilities");
-				break;
-			case 6:
-				remove_value(orderer, "Capabilities");
-				break;
-			case 7:
-				algorithm.name = "SHA3_256";
-				set_value_bytes(channel, "HashingAlgorithm", pack(&algorithm.base));
-				break;
-			case 8:
-				structure.width = 3;
-				set_value_bytes(channel, "BlockDataHashingStructure", pack(&structure.base));
-				break;
-			case 9:
-				set_value_bytes(channel, "Extra", FB_BYTES_EMPTY);
-				break;
-			case 10:
-				set_value_bytes(orderer, "Extra", FB_BYTES_EMPTY);
-				break;
-			case 11:
-				set_value_bytes(group_at(orderer, "OrdererOrg"), "AnchorPeers", FB_BYTES_EMPTY);
-				break;
-			case 12:
-				set_value_bytes(group_at(application, "Org1MSP"), "Endpoints", FB_BYTES_EMPTY);
-				break;
-			case 13:
-				change_batch(orderer, 0, 10, 10);
-				break;
-			case 14:
-				change_batch(orderer, 1, 0, 0);
-				break;
-			case 15:
-				change_batch(orderer, 1, 10, 0);
-				break;
-			case 16:
-				change_batch(orderer, 1, 10, 11);
-				break;
-			case 17:
-				remove_value(orderer, "BatchTimeout");
-				break;
-			case 18:
-				batch_timeout.timeout = "-1s";
-				set_value_bytes(orderer, "BatchTimeout", pack(&batch_timeout.base));
-				break;
-			case 19:
-			case 20:
-			case 21:
-			case 22:
-			case 23:
-			case 24:
-			case 25:
-			case 26:
-				change_raft(orderer, (int) i - 19);
-				break;
-			case 27:
-				remove_value(group_at(application, "Org2MSP"), "MSP");
-				break;
-			case 28:
-				set_value_bytes(orderer, "BatchSize", FB_BYTES_LITERAL("\xff"));
-				break;
-			case 29:
-				application->groups[0]->value->policies[0]->key = "a_b";
-				break;
-			case 30:
-				channel->groups[0]->key = "Consortiums";
-				break;
-			case 31:
-				group_at(application, "Org1MSP")->groups = &application->groups[1];
-				group_at(application, "Org1MSP")->n_groups = 1;
-				break;
-			case 32:
-				config->config->channel_group = NULL;
-				break;
-			case 33:
-				config->config = NULL;
-				break;
-			case 34:
-				for (size_t k = 0; k < application->n_policies; k++)
-					if (strcmp(application->policies[k]->key, "Writers") == 0)
-						application->policies[k]->value->policy->type = 9;
-				break;
-			case 35:
-				channel->groups[0] = channel->groups[1];
-				channel->n_groups = 1;
-				break;
-			case 36:
-				channel->n_groups = 1;
-				break;
-			case 37:
-				consensus.type = "BFT";
-				set_value_bytes(orderer, "ConsensusType", pack(&consensus.base));
-				break;
-			case 38:
-				add_groups(application, FB_CONFIG_GROUPS_MAX + 1);
-				break;
-			case 39:
-				add_policies(application, FB_CONFIG_POLICIES_MAX + 1);
-				break;
-		}
-		status = try_config(config);
-		if (!CHECK_STATUS(status, expected[i].status))
-			fprintf(stderr, "    case %zu: %s %s\n", i, error.message, error.detail);
-		if (status != FB_OK && expected[i].message != NULL &&
-			!CHECK_TEXT(error.message, expected[i].message))
-			fprintf(stderr, "    case %zu\n", i);
-	}
-
-	/* the sorted pair of the application and orderer groups, which the cases above rely on */
-	{
-		Common__ConfigEnvelope *config = real_config();
-
-		CHECK_TEXT(config->config->channel_group->groups[0]->key, "Application");
-		CHECK_TEXT(config->config->channel_group->groups[1]->key, "Orderer");
-	}
-	{
-		ConfigBundle *bundle;
-
-		CHECK_STATUS(config_bundle_create(allocator, "Bench", pack(&real_config()->base), &bundle,
-										  &error),
-					 FB_INVALID_ARGUMENT);
+		parts.channel = parts.envelope->config->channel_group;
+		parts.orderer = group_at(parts.channel, "Orderer");
+		parts.application = group_at(parts.channel, "Application");
+		if (changed_configurations[i].change != NULL)
+			changed_configurations[i].change(&parts);
+		status = try_config(parts.envelope);
+		if (!CHECK_STATUS(status, changed_configurations[i].status))
+			fprintf(stderr, "    change %zu: %s %s\n", i, error.message, error.detail);
+		if (status != FB_OK && message != NULL && !CHECK_TEXT(error.message, message))
+			fprintf(stderr, "    change %zu\n", i);
 	}
 }
 
@@ -577,6 +760,9 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_bundle());
+	CHECK_TEST(test_bundle_access());
+	CHECK_TEST(test_blocks_without_config());
+	CHECK_TEST(test_real_config());
 	CHECK_TEST(test_changed_configurations());
 	CHECK_TEST(test_hostile());
 	fb_arena_reset(&arena);

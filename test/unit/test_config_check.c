@@ -138,13 +138,22 @@ bundle_of(Common__Config *config)
 	return bundle;
 }
 
+/* the real configuration, where any orderer may change the timeout */
+static Common__Config *
+relaxed_config(void)
+{
+	Common__Config *config = config_of_genesis();
+
+	batch_timeout_of(config->channel_group)->mod_policy = "BlockValidation";
+	return config;
+}
+
 /* a new configuration counts only if all its parts fit: after any change it is refused */
 static void
-test_updates(void)
+test_update_signatures(void)
 {
 	ConfigBundle *strict = bundle_of(config_of_genesis());
-	Common__Config *relaxed = config_of_genesis();
-	Common__ConfigGroup *group;
+	Common__Config *relaxed = relaxed_config();
 	ConfigBundle *bundle;
 	NewConfig made;
 
@@ -153,7 +162,6 @@ test_updates(void)
 	CHECK_TEXT(
 		error.message,
 		"the update of /Channel/Orderer/BatchTimeout is not signed as its policy Admins wants");
-	batch_timeout_of(relaxed->channel_group)->mod_policy = "BlockValidation";
 	bundle = bundle_of(relaxed);
 	CHECK_STATUS(check_update(bundle, real_update()), FB_OK);
 	made = real_update();
@@ -162,7 +170,18 @@ test_updates(void)
 	made = real_update();
 	made.signature.signature_header = proto_data(FB_BYTES_LITERAL("\xff"));
 	CHECK_STATUS(check_update(bundle, made), FB_MALFORMED_MESSAGE);
+	config_bundle_destroy(bundle);
+	config_bundle_destroy(strict);
+}
 
+static void
+test_update_parts(void)
+{
+	Common__Config *relaxed = relaxed_config();
+	ConfigBundle *bundle;
+	NewConfig made;
+
+	bundle = bundle_of(relaxed);
 	made = real_update();
 	made.config->sequence++;
 	CHECK_STATUS(check_update(bundle, made), FB_STALE_CONFIG);
@@ -181,11 +200,21 @@ test_updates(void)
 	made = real_update();
 	made.update->write_set = NULL;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
+	config_bundle_destroy(bundle);
+}
 
-	/*
-	 * The result differs from that of the update: an element changed, missing, or too many; the
-	 * present configuration.
-	 */
+/*
+ * The result differs from that of the update: an element changed, missing, or too many; the
+ * present configuration.
+ */
+static void
+test_update_result(void)
+{
+	Common__Config *relaxed = relaxed_config();
+	ConfigBundle *bundle;
+	NewConfig made;
+
+	bundle = bundle_of(relaxed);
 	made = real_update();
 	made.config->channel_group->values[0]->value->version++;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
@@ -213,8 +242,18 @@ test_updates(void)
 	made = real_update();
 	made.config->channel_group = relaxed->channel_group;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
+	config_bundle_destroy(bundle);
+}
 
-	/* versions other than the present and the next ones */
+/* versions other than the present and the next ones */
+static void
+test_update_versions(void)
+{
+	Common__Config *relaxed = relaxed_config();
+	ConfigBundle *bundle;
+	NewConfig made;
+
+	bundle = bundle_of(relaxed);
 	made = real_update();
 	made.update->read_set->version = 7;
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
@@ -231,8 +270,19 @@ test_updates(void)
 	made.update->write_set->version = 1;
 	made.update->write_set->mod_policy = "Admins";
 	CHECK_STATUS(check_update(bundle, made), FB_POLICY_NOT_SATISFIED);
+	config_bundle_destroy(bundle);
+}
 
-	/* no element with a policy changes: only the sequence would differ */
+/* no element with a policy changes: only the sequence would differ */
+static void
+test_update_without_change(void)
+{
+	Common__Config *relaxed = relaxed_config();
+	Common__ConfigGroup *group;
+	ConfigBundle *bundle;
+	NewConfig made;
+
+	bundle = bundle_of(relaxed);
 	made = real_update();
 	CHECK_STATUS(PROTO_UNPACK(common__config_group, FB_BYTES_EMPTY, allocator, &group, &error),
 				 FB_OK);
@@ -249,14 +299,17 @@ test_updates(void)
 	CHECK_STATUS(check_update(bundle, made), FB_INVALID_CONFIG);
 	CHECK_TEXT(error.message, "the update changes nothing of the configuration");
 	config_bundle_destroy(bundle);
-	config_bundle_destroy(strict);
 }
 
 int
 main(void)
 {
 	fb_arena_init(&arena);
-	CHECK_TEST(test_updates());
+	CHECK_TEST(test_update_signatures());
+	CHECK_TEST(test_update_parts());
+	CHECK_TEST(test_update_result());
+	CHECK_TEST(test_update_versions());
+	CHECK_TEST(test_update_without_change());
 	fb_arena_reset(&arena);
 	return check_finish("config/check");
 }

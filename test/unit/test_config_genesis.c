@@ -4,15 +4,6 @@
  */
 #include "unit/config_samples.h"
 
-static const char *
-number_text(size_t number)
-{
-	char *text = fb_allocate(allocator, 24);
-
-	snprintf(text, 24, "%zu", number);
-	return text;
-}
-
 /* the profile of the real network, where it differs from our defaults */
 static ConfigProfile
 real_profile(const ConfigBundle *bundle)
@@ -226,189 +217,302 @@ test_genesis_variants(void)
 	config_bundle_destroy(real);
 }
 
+/* the profile of the real network, and the parts that it points to, to be changed */
+typedef struct ProfileParts
+{
+	ConfigProfile profile;
+	ProfileOrganization organizations[3];
+	ConfigConsenter consenters[3];
+	ConfigAddress anchor;
+	ConfigAcl acls[2];
+	ProfilePolicy policies[2];
+	const char *endpoint;
+} ProfileParts;
+
+static void
+fill_profile_parts(const ConfigBundle *real, ProfileParts *parts)
+{
+	*parts = (ProfileParts) {
+		.profile = real_profile(real),
+		.anchor = {"", 1},
+		.acls = {{"peer/Propose", "Nobody"}, {"peer/Propose", "Admins"}},
+		.policies = {{"/Channel", "P", false, "OR('Org1MSP.peer')"},
+					 {"/Channel", "P", true, "ANY Readers"}},
+		.endpoint = "localhost",
+	};
+	memcpy(parts->organizations, parts->profile.organizations, sizeof(parts->organizations));
+	memcpy(parts->consenters, parts->profile.consenters, sizeof(parts->consenters));
+	parts->profile.organizations = parts->organizations;
+	parts->profile.consenters = parts->consenters;
+	parts->profile.acls = parts->acls;
+	parts->profile.policies = parts->policies;
+}
+
+static void
+profile_no_name(ProfileParts *parts)
+{
+	parts->profile.channel_id = NULL;
+}
+
+static void
+profile_bad_name(ProfileParts *parts)
+{
+	parts->profile.channel_id = "My";
+}
+
+static void
+profile_no_application(ProfileParts *parts)
+{
+	parts->profile.organizations = &parts->organizations[2];
+	parts->profile.organizations_count = 1;
+}
+
+static void
+profile_no_orderer(ProfileParts *parts)
+{
+	parts->profile.organizations_count = 2;
+}
+
+static void
+profile_msp_twice(ProfileParts *parts)
+{
+	parts->organizations[1] = parts->organizations[0];
+}
+
+static void
+profile_organization_twice(ProfileParts *parts)
+{
+	parts->organizations[0].name = "Org2MSP";
+}
+
+static void
+profile_element_name(ProfileParts *parts)
+{
+	parts->organizations[1].name = "a_b";
+}
+
+static void
+profile_no_role(ProfileParts *parts)
+{
+	parts->organizations[1].application = false;
+}
+
+static void
+profile_no_endpoint(ProfileParts *parts)
+{
+	parts->organizations[2].endpoints_count = 0;
+}
+
+static void
+profile_endpoint(ProfileParts *parts)
+{
+	parts->organizations[2].endpoints = &parts->endpoint;
+	parts->organizations[2].endpoints_count = 1;
+}
+
+static void
+profile_anchor(ProfileParts *parts)
+{
+	parts->organizations[0].anchors = &parts->anchor;
+}
+
+static void
+profile_no_consenter(ProfileParts *parts)
+{
+	parts->profile.consenters_count = 0;
+}
+
+static void
+profile_consenter_twice(ProfileParts *parts)
+{
+	parts->consenters[2] = parts->consenters[0];
+}
+
+static void
+profile_consenter_port(ProfileParts *parts)
+{
+	parts->consenters[0].port = 70000;
+}
+
+static void
+profile_consenter_certificate(ProfileParts *parts)
+{
+	parts->consenters[0].client_tls_certificate = FB_BYTES_EMPTY;
+}
+
+static void
+profile_consenter_issuer(ProfileParts *parts)
+{
+	FbBytes file = check_read_file(
+		"test/vectors/crypto/peerOrganizations/org1.example.com/peers/peer0.org1.example.com/tls/server.crt");
+
+	fb_bytes_copy(allocator, file, &parts->consenters[0].server_tls_certificate, NULL);
+	free((void *) file.data);
+}
+
+static void
+profile_batch_messages(ProfileParts *parts)
+{
+	parts->profile.batch_messages_max = 0;
+}
+
+static void
+profile_batch_bytes(ProfileParts *parts)
+{
+	parts->profile.batch_bytes_absolute_max = parts->profile.batch_bytes_preferred_max - 1;
+}
+
+static void
+profile_batch_timeout(ProfileParts *parts)
+{
+	parts->profile.batch_timeout_ns = 0;
+}
+
+static void
+profile_raft_interval(ProfileParts *parts)
+{
+	parts->profile.raft.tick_interval_ns = -1;
+}
+
+static void
+profile_acl_resource(ProfileParts *parts)
+{
+	parts->acls[0].resource = "peer/Fly";
+	parts->profile.acls_count = 1;
+}
+
+static void
+profile_acl_local(ProfileParts *parts)
+{
+	parts->acls[0].resource = "cscc/JoinChain";
+	parts->profile.acls_count = 1;
+}
+
+static void
+profile_acl_twice(ProfileParts *parts)
+{
+	parts->profile.acls_count = 2;
+}
+
+static void
+profile_acl_policy(ProfileParts *parts)
+{
+	parts->profile.acls_count = 1;
+}
+
+static void
+profile_policy_rule(ProfileParts *parts)
+{
+	parts->policies[0].rule = "Org1MSP.peer";
+	parts->profile.policies_count = 1;
+}
+
+static void
+profile_policy_group(ProfileParts *parts)
+{
+	parts->policies[0].group = "/Channel/Consortiums";
+	parts->profile.policies_count = 1;
+}
+
+static void
+profile_policy_name(ProfileParts *parts)
+{
+	parts->policies[0].name = "a b";
+	parts->profile.policies_count = 1;
+}
+
+static void
+profile_policy_twice(ProfileParts *parts)
+{
+	parts->profile.policies_count = 2;
+}
+
+static void
+profile_channel_capability(ProfileParts *parts)
+{
+	parts->profile.channel_capability = "V3_0";
+}
+
+static void
+profile_application_capability(ProfileParts *parts)
+{
+	parts->profile.application_capability = "V1_3";
+}
+
+static void
+profile_orderer_address(ProfileParts *parts)
+{
+	/* not even beside an organization's endpoints, where it is not used */
+	parts->profile.orderer_addresses = &parts->endpoint;
+	parts->profile.orderer_addresses_count = 1;
+}
+
+static const struct
+{
+	void (*change)(ProfileParts *parts);
+	FbStatus status;
+	const char *message;
+} profile_errors[] = {
+	{profile_no_name, FB_INVALID_ARGUMENT, "channel has no name"},
+	{profile_bad_name, FB_INVALID_ARGUMENT, "invalid channel name \"My\""},
+	{profile_no_application, FB_INVALID_CONFIG, "channel has no application organization"},
+	{profile_no_orderer, FB_INVALID_CONFIG, "channel has no orderer organization"},
+	{profile_msp_twice, FB_INVALID_CONFIG, "MSP id \"Org1MSP\" is given twice"},
+	{profile_organization_twice, FB_INVALID_CONFIG, "organization \"Org2MSP\" is given twice"},
+	{profile_element_name, FB_INVALID_CONFIG, "invalid name \"a_b\" of a configuration element"},
+	{profile_no_role, FB_INVALID_CONFIG,
+	 "an organization is neither application nor orderer member"},
+	{profile_no_endpoint, FB_INVALID_CONFIG, "an orderer organization has no endpoint"},
+	{profile_endpoint, FB_INVALID_ARGUMENT, "invalid address \"localhost\""},
+	{profile_anchor, FB_INVALID_CONFIG, "an anchor peer has no host or no valid port"},
+	{profile_no_consenter, FB_INVALID_CONFIG, "channel has no consenter"},
+	{profile_consenter_twice, FB_INVALID_CONFIG, "consenter localhost:7150 is given twice"},
+	{profile_consenter_port, FB_INVALID_CONFIG, "consenter 1 has no host or no valid port"},
+	{profile_consenter_certificate, FB_INVALID_CONFIG,
+	 "consenter localhost:7150 has an invalid TLS client certificate"},
+	{profile_consenter_issuer, FB_INVALID_CONFIG,
+	 "TLS server certificate of consenter localhost:7150 is not issued by an orderer organization of the channel"},
+	{profile_batch_messages, FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
+	{profile_batch_bytes, FB_INVALID_CONFIG,
+	 "preferred maximum size of a batch, 2097152 bytes, is greater than the absolute maximum, 2097151 bytes"},
+	{profile_batch_timeout, FB_INVALID_CONFIG, "batch timeout is not positive"},
+	{profile_raft_interval, FB_INVALID_CONFIG, "Raft tick interval is not positive"},
+	{profile_acl_resource, FB_INVALID_CONFIG, "unrecognized resource \"peer/Fly\" in the ACLs"},
+	{profile_acl_local, FB_INVALID_CONFIG,
+	 "resource \"cscc/JoinChain\" cannot be guarded by a channel"},
+	{profile_acl_twice, FB_INVALID_CONFIG, "resource \"peer/Propose\" is given twice in the ACLs"},
+	{profile_acl_policy, FB_INVALID_CONFIG,
+	 "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Nobody\", which does not exist"},
+	{profile_policy_rule, FB_INVALID_POLICY, "invalid policy: expected AND, OR or OutOf"},
+	{profile_policy_group, FB_INVALID_CONFIG,
+	 "the profile's policy \"P\" is for group \"/Channel/Consortiums\", which does not exist"},
+	{profile_policy_name, FB_INVALID_CONFIG, "invalid name \"a b\" of a configuration element"},
+	{profile_policy_twice, FB_INVALID_CONFIG, "policy \"P\" of /Channel is given twice"},
+	{profile_channel_capability, FB_INVALID_CONFIG, "unrecognized Channel capability \"V3_0\""},
+	{profile_application_capability, FB_INVALID_CONFIG,
+	 "application capability V2_0 is not enabled"},
+	{profile_orderer_address, FB_INVALID_ARGUMENT, "invalid address \"localhost\""},
+};
+
 static void
 test_profile_errors(void)
 {
-	static const struct
-	{
-		FbStatus status;
-		const char *message;
-	} expected[] = {
-		{FB_INVALID_ARGUMENT, "channel has no name"},
-		{FB_INVALID_ARGUMENT, "invalid channel name \"My\""},
-		{FB_INVALID_CONFIG, "channel has no application organization"},
-		{FB_INVALID_CONFIG, "channel has no orderer organization"},
-		{FB_INVALID_CONFIG, "MSP id \"Org1MSP\" is given twice"},
-		{FB_INVALID_CONFIG, "organization \"Org2MSP\" is given twice"},
-		{FB_INVALID_CONFIG, "invalid name \"a_b\" of a configuration element"},
-		{FB_INVALID_CONFIG, "an organization is neither application nor orderer member"},
-		{FB_INVALID_CONFIG, "an orderer organization has no endpoint"},
-		{FB_INVALID_ARGUMENT, "invalid address \"localhost\""},
-		{FB_INVALID_CONFIG, "an anchor peer has no host or no valid port"},
-		{FB_INVALID_CONFIG, "channel has no consenter"},
-		{FB_INVALID_CONFIG, "consenter localhost:7150 is given twice"},
-		{FB_INVALID_CONFIG, "consenter 1 has no host or no valid port"},
-		{FB_INVALID_CONFIG, "consenter localhost:7150 has an invalid TLS client certificate"},
-		{FB_INVALID_CONFIG,
-		 "TLS server certificate of consenter localhost:7150 is not issued by an orderer organization of the channel"},
-		{FB_INVALID_CONFIG, "maximum message count of a batch is 0"},
-		{FB_INVALID_CONFIG,
-		 "preferred maximum size of a batch, 2097152 bytes, is greater than the absolute maximum, 2097151 bytes"},
-		{FB_INVALID_CONFIG, "batch timeout is not positive"},
-		{FB_INVALID_CONFIG, "Raft tick interval is not positive"},
-		{FB_INVALID_CONFIG, "unrecognized resource \"peer/Fly\" in the ACLs"},
-		{FB_INVALID_CONFIG, "resource \"cscc/JoinChain\" cannot be guarded by a channel"},
-		{FB_INVALID_CONFIG, "resource \"peer/Propose\" is given twice in the ACLs"},
-		{FB_INVALID_CONFIG,
-		 "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Nobody\", which does not exist"},
-		{FB_INVALID_POLICY, "invalid policy: expected AND, OR or OutOf"},
-		{FB_INVALID_CONFIG,
-		 "the profile's policy \"P\" is for group \"/Channel/Consortiums\", which does not exist"},
-		{FB_INVALID_CONFIG, "invalid name \"a b\" of a configuration element"},
-		{FB_INVALID_CONFIG, "policy \"P\" of /Channel is given twice"},
-		{FB_INVALID_CONFIG, "unrecognized Channel capability \"V3_0\""},
-		{FB_INVALID_CONFIG, "application capability V2_0 is not enabled"},
-		{FB_INVALID_ARGUMENT, "invalid address \"localhost\""},
-	};
 	ConfigBundle *real;
 
 	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &real, &error),
 				 FB_OK);
-	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+	for (size_t i = 0; i < sizeof(profile_errors) / sizeof(profile_errors[0]); i++)
 	{
-		ConfigProfile profile = real_profile(real);
-		ProfileOrganization organizations[3];
-		ConfigConsenter consenters[3];
-		ConfigAddress anchor = {"", 1};
-		ConfigAcl acls[2] = {{"peer/Propose", "Nobody"}, {"peer/Propose", "Admins"}};
-		ProfilePolicy policies[2] = {{"/Channel", "P", false, "OR('Org1MSP.peer')"},
-									 {"/Channel", "P", true, "ANY Readers"}};
-		const char *endpoint = "localhost";
+		ProfileParts parts;
 		FbBytes block;
-		FbStatus status;
 
-		memcpy(organizations, profile.organizations, sizeof(organizations));
-		memcpy(consenters, profile.consenters, sizeof(consenters));
-		profile.organizations = organizations;
-		profile.consenters = consenters;
-		profile.acls = acls;
-		profile.policies = policies;
-		switch (i)
-		{
-			case 0:
-				profile.channel_id = NULL;
-				break;
-			case 1:
-				profile.channel_id = "My";
-				break;
-			case 2:
-				profile.organizations = &organizations[2];
-				profile.organizations_count = 1;
-				break;
-			case 3:
-				profile.organizations_count = 2;
-				break;
-			case 4:
-				organizations[1] = organizations[0];
-				break;
-			case 5:
-				organizations[0].name = "Org2MSP";
-				break;
-			case 6:
-				organizations[1].name = "a_b";
-				break;
-			case 7:
-				organizations[1].application = false;
-				break;
-			case 8:
-				organizations[2].endpoints_count = 0;
-				break;
-			case 9:
-				organizations[2].endpoints = &endpoint;
-				organizations[2].endpoints_count = 1;
-				break;
-			case 10:
-				organizations[0].anchors = &anchor;
-				break;
-			case 11:
-				profile.consenters_count = 0;
-				break;
-			case 12:
-				consenters[2] = consenters[0];
-				break;
-			case 13:
-				consenters[0].port = 70000;
-				break;
-			case 14:
-				consenters[0].client_tls_certificate = FB_BYTES_EMPTY;
-				break;
-			case 15:
-			{
-				FbBytes file = check_read_file(
-					"test/vectors/crypto/peerOrganizations/org1.example.com/peers/peer0.org1.example.com/tls/server.crt");
-
-				fb_bytes_copy(allocator, file, &consenters[0].server_tls_certificate, NULL);
-				free((void *) file.data);
-				break;
-			}
-			case 16:
-				profile.batch_messages_max = 0;
-				break;
-			case 17:
-				profile.batch_bytes_absolute_max = profile.batch_bytes_preferred_max - 1;
-				break;
-			case 18:
-				profile.batch_timeout_ns = 0;
-				break;
-			case 19:
-				profile.raft.tick_interval_ns = -1;
-				break;
-			case 20:
-				acls[0].resource = "peer/Fly";
-				profile.acls_count = 1;
-				break;
-			case 21:
-				acls[0].resource = "cscc/JoinChain";
-				profile.acls_count = 1;
-				break;
-			case 22:
-				profile.acls_count = 2;
-				break;
-			case 23:
-				profile.acls_count = 1;
-				break;
-			case 24:
-				policies[0].rule = "Org1MSP.peer";
-				profile.policies_count = 1;
-				break;
-			case 25:
-				policies[0].group = "/Channel/Consortiums";
-				profile.policies_count = 1;
-				break;
-			case 26:
-				policies[0].name = "a b";
-				profile.policies_count = 1;
-				break;
-			case 27:
-				profile.policies_count = 2;
-				break;
-			case 28:
-				profile.channel_capability = "V3_0";
-				break;
-			case 29:
-				profile.application_capability = "V1_3";
-				break;
-			case 30:
-				/* not even beside an organization's endpoints, where it is not used */
-				profile.orderer_addresses = &endpoint;
-				profile.orderer_addresses_count = 1;
-				break;
-		}
-		status = config_genesis_block(allocator, &profile, &block, &error);
+		fill_profile_parts(real, &parts);
+		profile_errors[i].change(&parts);
+		if (!CHECK_STATUS(config_genesis_block(allocator, &parts.profile, &block, &error),
+						  profile_errors[i].status) ||
+			!CHECK_TEXT(error.message, profile_errors[i].message))
+			fprintf(stderr, "    change %zu: %s %s\n", i, error.message, error.detail);
 		CHECK(block.size == 0);
-		if (!CHECK_STATUS(status, expected[i].status) ||
-			!CHECK_TEXT(error.message, expected[i].message))
-			fprintf(stderr, "    case %s: %s %s\n", number_text(i), error.message, error.detail);
 	}
 	config_bundle_destroy(real);
 }

@@ -179,8 +179,18 @@ test_real_signatures(void)
 	CHECK_TEXT(text, "AND('Org1MSP.peer', 'Org2MSP.peer')");
 	CHECK_STATUS(policy_describe(allocator, assetor, &text, &error), FB_OK);
 	CHECK_TEXT(text, "OR('Org1MSP.peer', 'Org2MSP.peer')");
+	config_bundle_destroy(bundle);
+}
 
-	/* orderers' signatures on blocks */
+/* orderers' signatures on blocks */
+static void
+test_block_signatures(void)
+{
+	ConfigBundle *bundle;
+
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+				 FB_OK);
+
 	for (int number = 1; number <= 9; number++)
 	{
 		BlockView view;
@@ -237,193 +247,231 @@ counting_verify(void *context, const Identity *identity, const PolicySignature *
 	return FB_OK;
 }
 
-static void
-test_signature_sets(void)
+/* a transaction that two peers endorsed, altered signatures of it, and policies */
+static struct
 {
 	ConfigBundle *bundle;
-	BlockView view;
-	Endorsed transaction;
 	PolicySignature a;
 	PolicySignature b;
-	PolicySignature bad;
-	PolicySignature garbage;
-	PolicySignatureSet *set;
+	PolicySignature bad;	 /* by a, over other bytes */
+	PolicySignature garbage; /* by a certificate that cannot be read */
 	const Policy *both;
 	const Policy *first;
 	const Policy *twice;
-	Verifier verifier = {0};
-	FbBytes envelope;
-	bool satisfied;
+} sample;
 
-	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &bundle, &error),
+static void
+make_sample(void)
+{
+	BlockView view;
+	Endorsed transaction;
+	FbBytes envelope;
+
+	CHECK_STATUS(config_bundle_from_block(allocator, read_block("blocks", 0), &sample.bundle,
+										  &error),
 				 FB_OK);
 	CHECK_STATUS(block_parse(read_block("blocks", 7), allocator, &view, &error), FB_OK);
 	transaction = read_transaction(view.data[0]);
-	a = transaction.signatures[0];
-	b = transaction.signatures[1];
-	bad = a;
-	bad.parts[1] = FB_BYTES_EMPTY;
-	garbage = a;
-	garbage.identity = FB_BYTES_LITERAL("\x0a\x07Org1MSP\x12\x03xyz");
+	sample.a = transaction.signatures[0];
+	sample.b = transaction.signatures[1];
+	sample.bad = sample.a;
+	sample.bad.parts[1] = FB_BYTES_EMPTY;
+	sample.garbage = sample.a;
+	sample.garbage.identity = FB_BYTES_LITERAL("\x0a\x07Org1MSP\x12\x03xyz");
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org2MSP.peer')"),
 								&envelope, NULL, &error),
 				 FB_OK);
-	CHECK_STATUS(policy_from_envelope(allocator, envelope, &both, &error), FB_OK);
+	CHECK_STATUS(policy_from_envelope(allocator, envelope, &sample.both, &error), FB_OK);
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR('Org1MSP.member')"), &envelope,
 								NULL, &error),
 				 FB_OK);
-	CHECK_STATUS(policy_from_envelope(allocator, envelope, &first, &error), FB_OK);
+	CHECK_STATUS(policy_from_envelope(allocator, envelope, &sample.first, &error), FB_OK);
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("AND('Org1MSP.peer','Org1MSP.member')"),
 								&envelope, NULL, &error),
 				 FB_OK);
-	CHECK_STATUS(policy_from_envelope(allocator, envelope, &twice, &error), FB_OK);
+	CHECK_STATUS(policy_from_envelope(allocator, envelope, &sample.twice, &error), FB_OK);
+}
 
-	/*
-	 * The order of organizations does not matter; one identity counts once; invalid identities are
-	 * skipped and block no other one.
-	 */
-	{
-		PolicySignature ba[] = {b, a};
-		PolicySignature aa[] = {a, a};
-		PolicySignature bad_ab[] = {bad, garbage, a, b};
-		PolicySignature bad_only[] = {bad, garbage, b};
-		PolicySignature a_bad[] = {a, bad};
+/*
+ * The order of organizations does not matter; one identity counts once; invalid identities are
+ * skipped and block no other one.
+ */
+static void
+test_skipped_signatures(void)
+{
+	PolicySignature ba[] = {sample.b, sample.a};
+	PolicySignature aa[] = {sample.a, sample.a};
+	PolicySignature bad_ab[] = {sample.bad, sample.garbage, sample.a, sample.b};
+	PolicySignature bad_only[] = {sample.bad, sample.garbage, sample.b};
+	PolicySignature a_bad[] = {sample.a, sample.bad};
 
-		CHECK(satisfies(bundle, both, ba, 2) && satisfies(bundle, both, bad_ab, 4) &&
-			  !satisfies(bundle, both, bad_only, 3));
-		CHECK(satisfies(bundle, first, aa, 2) && !satisfies(bundle, twice, aa, 2) &&
-			  !satisfies(bundle, twice, a_bad, 2));
-		CHECK(!satisfies(bundle, both, NULL, 0));
-	}
+	CHECK(satisfies(sample.bundle, sample.both, ba, 2) &&
+		  satisfies(sample.bundle, sample.both, bad_ab, 4) &&
+		  !satisfies(sample.bundle, sample.both, bad_only, 3));
+	CHECK(satisfies(sample.bundle, sample.first, aa, 2) &&
+		  !satisfies(sample.bundle, sample.twice, aa, 2) &&
+		  !satisfies(sample.bundle, sample.twice, a_bad, 2));
+	CHECK(!satisfies(sample.bundle, sample.both, NULL, 0));
+}
 
-	/*
-	 * ... also when the same identity is encoded otherwise: the certificate and the MSP identify it
-	 */
-	{
-		PolicySignature other = a;
-		uint8_t *bytes = fb_allocate(allocator, a.identity.size + 3);
-		PolicySignature a_other[] = {a, other};
-		PolicySignature other_a[] = {other, a};
-		PolicySignature bad_other[] = {bad, other};
+/*
+ * The same identity counts once, also when it is encoded otherwise: the certificate and the MSP
+ * identify it
+ */
+static void
+test_other_encoding(void)
+{
+	PolicySignature other = sample.a;
+	uint8_t *bytes = fb_allocate(allocator, sample.a.identity.size + 3);
+	PolicySignature a_other[] = {sample.a, other};
+	PolicySignature other_a[] = {other, sample.a};
+	PolicySignature bad_other[] = {sample.bad, other};
 
-		memcpy(bytes, a.identity.data, a.identity.size);
-		memcpy(bytes + a.identity.size, "\x92\x03", 3); /* an unknown field, empty */
-		other.identity = fb_bytes(bytes, a.identity.size + 3);
-		a_other[1] = other_a[0] = bad_other[1] = other;
-		CHECK(satisfies(bundle, first, &other, 1) && satisfies(bundle, first, bad_other, 2));
-		CHECK(!satisfies(bundle, twice, a_other, 2) && !satisfies(bundle, twice, other_a, 2) &&
-			  !satisfies(bundle, twice, bad_other, 2));
-	}
+	memcpy(bytes, sample.a.identity.data, sample.a.identity.size);
+	memcpy(bytes + sample.a.identity.size, "\x92\x03", 3); /* an unknown field, empty */
+	other.identity = fb_bytes(bytes, sample.a.identity.size + 3);
+	a_other[1] = other_a[0] = bad_other[1] = other;
+	CHECK(satisfies(sample.bundle, sample.first, &other, 1) &&
+		  satisfies(sample.bundle, sample.first, bad_other, 2));
+	CHECK(!satisfies(sample.bundle, sample.twice, a_other, 2) &&
+		  !satisfies(sample.bundle, sample.twice, other_a, 2) &&
+		  !satisfies(sample.bundle, sample.twice, bad_other, 2));
+}
 
-	/* each signature is verified once for all policies, and only if a principal needs it */
-	{
-		PolicySignature ab[] = {a, b};
+/* each signature is verified once for all policies, and only if a principal needs it */
+static void
+test_lazy_verification(void)
+{
+	PolicySignature ab[] = {sample.a, sample.b};
+	PolicySignatureSet *set;
+	bool satisfied;
+	Verifier verifier = {0};
 
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify,
-											  &verifier, &set, &error),
-					 FB_OK);
-		CHECK_STATUS(policy_evaluate(first, set, &satisfied, &error), FB_OK);
-		CHECK(satisfied && verifier.calls == 1 && verifier.calls_of[0] == 1);
-		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OK);
-		CHECK(satisfied && verifier.calls == 2);
-		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OK);
-		CHECK_STATUS(policy_evaluate(twice, set, &satisfied, &error), FB_OK);
-		CHECK(!satisfied && verifier.calls == 2);
-	}
-
-	/*
-	 * A wrong signature is verified once however often it is there; after the first policies an
-	 * invalid one is not compared again.
-	 */
-	{
-		PolicySignature many[200];
-		FbBytes names[2] = {FB_BYTES_LITERAL("OR('Org1MSP.peer','Org1MSP.peer','Org2MSP.peer')"),
-							FB_BYTES_LITERAL("AND('Org2MSP.peer','Org1MSP.peer')")};
-
-		for (int i = 0; i < 198; i++)
-			many[i] = bad;
-		many[198] = a;
-		many[199] = b;
-		verifier = (Verifier) {0};
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, many, 200, counting_verify,
-											  &verifier, &set, &error),
-					 FB_OK);
-		for (int i = 0; i < 20; i++)
-		{
-			const Policy *policy;
-
-			CHECK_STATUS(policy_compile(allocator, names[i % 2], &envelope, NULL, &error), FB_OK);
-			CHECK_STATUS(policy_from_envelope(allocator, envelope, &policy, &error), FB_OK);
-			CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
-			CHECK(satisfied);
-		}
-		CHECK(verifier.calls == 3 && verifier.calls_of[0] == 1 && verifier.calls_of[198] == 1 &&
-			  verifier.calls_of[199] == 1);
-	}
-
-	/* the bytes that many sign are hashed once */
-	{
-		CryptoSha256 hash;
-		uint8_t digests[2][CRYPTO_SHA256_BYTES];
-		PolicySignature started = a;
-
-		crypto_sha256_start(&hash);
-		crypto_sha256_add(&hash, a.parts[0]);
-		started.first_part = &hash;
-		policy_signature_digest(&a, digests[0]);
-		policy_signature_digest(&started, digests[1]);
-		CHECK(memcmp(digests[0], digests[1], CRYPTO_SHA256_BYTES) == 0);
-		CHECK(satisfies(bundle, first, &started, 1));
-	}
-
-	/* a failure of the verifier is an error, not a verdict, and a later attempt may succeed */
-	{
-		PolicySignature ab[] = {a, b};
-
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, ab, 2, counting_verify,
-											  &verifier, &set, &error),
-					 FB_OK);
-		verifier.fail = FB_OUT_OF_MEMORY;
-		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_OUT_OF_MEMORY);
-		CHECK_TEXT(error.message, "verifier is ill");
-		verifier.fail = FB_CRYPTO_FAILURE;
-		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_CRYPTO_FAILURE);
-		verifier.fail =
-			FB_BUSY; /* neither a failure of memory nor of OpenSSL, but the verifier's own */
-		CHECK_STATUS(policy_evaluate(both, set, &satisfied, &error), FB_BUSY);
-		verifier.fail = FB_OK;
-		CHECK_STATUS(policy_require(allocator, both, set, &error), FB_OK);
-	}
-
-	/* the error has the result of each signature */
-	{
-		PolicySignature mixed[] = {bad, garbage, b, b};
-
-		CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, mixed, 4, NULL, NULL, &set,
-											  &error),
-					 FB_OK);
-		CHECK_STATUS(policy_require(allocator,
-									policy_manager_find(bundle->policies,
-														CONFIG_POLICY_LIFECYCLE_ENDORSEMENT),
-									set, &error),
-					 FB_POLICY_NOT_SATISFIED);
-		CHECK_TEXT(error.message,
-				   "policy \"/Channel/Application/LifecycleEndorsement\" is not satisfied");
-		CHECK_TEXT(
-			error.detail,
-			"It needs MAJORITY Endorsement of Org1MSP, Org2MSP. Signed by: Org1MSP peer \"peer0.org1.example.com\": wrong signature; "
-			"signature 2: invalid certificate; Org2MSP peer \"peer0.org2.example.com\": valid; Org2MSP peer \"peer0.org2.example.com\": "
-			"matches no principal.");
-		CHECK_STATUS(policy_require(allocator, NULL, set, &error), FB_POLICY_NOT_SATISFIED);
-		CHECK_TEXT(error.message, "policy \"missing policy\" is not satisfied");
-	}
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL, FB_POLICY_SIGNATURES_MAX,
-										  NULL, NULL, &set, &error),
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, ab, 2, counting_verify,
+										  &verifier, &set, &error),
 				 FB_OK);
-	CHECK_STATUS(policy_signatures_create(allocator, bundle->msps, NULL,
+	CHECK_STATUS(policy_evaluate(sample.first, set, &satisfied, &error), FB_OK);
+	CHECK(satisfied && verifier.calls == 1 && verifier.calls_of[0] == 1);
+	CHECK_STATUS(policy_evaluate(sample.both, set, &satisfied, &error), FB_OK);
+	CHECK(satisfied && verifier.calls == 2);
+	CHECK_STATUS(policy_evaluate(sample.both, set, &satisfied, &error), FB_OK);
+	CHECK_STATUS(policy_evaluate(sample.twice, set, &satisfied, &error), FB_OK);
+	CHECK(!satisfied && verifier.calls == 2);
+}
+
+/*
+ * A wrong signature is verified once however often it is there; after the first policies an
+ * invalid one is not compared again.
+ */
+static void
+test_repeated_signatures(void)
+{
+	PolicySignature many[200];
+	FbBytes names[2] = {FB_BYTES_LITERAL("OR('Org1MSP.peer','Org1MSP.peer','Org2MSP.peer')"),
+						FB_BYTES_LITERAL("AND('Org2MSP.peer','Org1MSP.peer')")};
+	PolicySignatureSet *set;
+	bool satisfied;
+	Verifier verifier = {0};
+	FbBytes envelope;
+
+	for (int i = 0; i < 198; i++)
+		many[i] = sample.bad;
+	many[198] = sample.a;
+	many[199] = sample.b;
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, many, 200,
+										  counting_verify, &verifier, &set, &error),
+				 FB_OK);
+	for (int i = 0; i < 20; i++)
+	{
+		const Policy *policy;
+
+		CHECK_STATUS(policy_compile(allocator, names[i % 2], &envelope, NULL, &error), FB_OK);
+		CHECK_STATUS(policy_from_envelope(allocator, envelope, &policy, &error), FB_OK);
+		CHECK_STATUS(policy_evaluate(policy, set, &satisfied, &error), FB_OK);
+		CHECK(satisfied);
+	}
+	CHECK(verifier.calls == 3 && verifier.calls_of[0] == 1 && verifier.calls_of[198] == 1 &&
+		  verifier.calls_of[199] == 1);
+}
+
+/* the bytes that many sign are hashed once */
+static void
+test_shared_digest(void)
+{
+	CryptoSha256 hash;
+	uint8_t digests[2][CRYPTO_SHA256_BYTES];
+	PolicySignature started = sample.a;
+
+	crypto_sha256_start(&hash);
+	crypto_sha256_add(&hash, sample.a.parts[0]);
+	started.first_part = &hash;
+	policy_signature_digest(&sample.a, digests[0]);
+	policy_signature_digest(&started, digests[1]);
+	CHECK(memcmp(digests[0], digests[1], CRYPTO_SHA256_BYTES) == 0);
+	CHECK(satisfies(sample.bundle, sample.first, &started, 1));
+}
+
+/* a failure of the verifier is an error, not a verdict, and a later attempt may succeed */
+static void
+test_failing_verifier(void)
+{
+	PolicySignature ab[] = {sample.a, sample.b};
+	PolicySignatureSet *set;
+	bool satisfied;
+	Verifier verifier = {0};
+
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, ab, 2, counting_verify,
+										  &verifier, &set, &error),
+				 FB_OK);
+	verifier.fail = FB_OUT_OF_MEMORY;
+	CHECK_STATUS(policy_evaluate(sample.both, set, &satisfied, &error), FB_OUT_OF_MEMORY);
+	CHECK_TEXT(error.message, "verifier is ill");
+	verifier.fail = FB_CRYPTO_FAILURE;
+	CHECK_STATUS(policy_require(allocator, sample.both, set, &error), FB_CRYPTO_FAILURE);
+	verifier.fail =
+		FB_BUSY; /* neither a failure of memory nor of OpenSSL, but the verifier's own */
+	CHECK_STATUS(policy_evaluate(sample.both, set, &satisfied, &error), FB_BUSY);
+	verifier.fail = FB_OK;
+	CHECK_STATUS(policy_require(allocator, sample.both, set, &error), FB_OK);
+}
+
+/* the error has the result of each signature */
+static void
+test_signature_errors(void)
+{
+	PolicySignature mixed[] = {sample.bad, sample.garbage, sample.b, sample.b};
+	PolicySignatureSet *set;
+
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, mixed, 4, NULL, NULL,
+										  &set, &error),
+				 FB_OK);
+	CHECK_STATUS(policy_require(allocator,
+								policy_manager_find(sample.bundle->policies,
+													CONFIG_POLICY_LIFECYCLE_ENDORSEMENT),
+								set, &error),
+				 FB_POLICY_NOT_SATISFIED);
+	CHECK_TEXT(error.message,
+			   "policy \"/Channel/Application/LifecycleEndorsement\" is not satisfied");
+	CHECK_TEXT(
+		error.detail,
+		"It needs MAJORITY Endorsement of Org1MSP, Org2MSP. Signed by: Org1MSP peer \"peer0.org1.example.com\": wrong signature; "
+		"signature 2: invalid certificate; Org2MSP peer \"peer0.org2.example.com\": valid; Org2MSP peer \"peer0.org2.example.com\": "
+		"matches no principal.");
+	CHECK_STATUS(policy_require(allocator, NULL, set, &error), FB_POLICY_NOT_SATISFIED);
+	CHECK_TEXT(error.message, "policy \"missing policy\" is not satisfied");
+}
+
+static void
+test_signatures_limit(void)
+{
+	PolicySignatureSet *set;
+
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, NULL,
+										  FB_POLICY_SIGNATURES_MAX, NULL, NULL, &set, &error),
+				 FB_OK);
+	CHECK_STATUS(policy_signatures_create(allocator, sample.bundle->msps, NULL,
 										  FB_POLICY_SIGNATURES_MAX + 1, NULL, NULL, &set, &error),
 				 FB_LIMIT_EXCEEDED);
-	config_bundle_destroy(bundle);
 }
 
 int
@@ -431,7 +479,17 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_real_signatures());
-	CHECK_TEST(test_signature_sets());
+	CHECK_TEST(test_block_signatures());
+	make_sample();
+	CHECK_TEST(test_skipped_signatures());
+	CHECK_TEST(test_other_encoding());
+	CHECK_TEST(test_lazy_verification());
+	CHECK_TEST(test_repeated_signatures());
+	CHECK_TEST(test_shared_digest());
+	CHECK_TEST(test_failing_verifier());
+	CHECK_TEST(test_signature_errors());
+	CHECK_TEST(test_signatures_limit());
+	config_bundle_destroy(sample.bundle);
 	fb_arena_reset(&arena);
 	return check_finish("config/signatures");
 }

@@ -64,7 +64,16 @@ test_identities(void)
 			CHECK(identity_role(identity) == IDENTITY_MEMBER);
 		identity_destroy(identity);
 	}
-	/* a CA is not an identity, by a rule of its own, wherever it is in the tree */
+	msp_destroy(node_ous);
+	msp_destroy(plain);
+}
+
+/* a CA is not an identity, by a rule of its own, wherever it is in the tree */
+static void
+test_authorities(void)
+{
+	Msp *plain = make_msp(&plain_case);
+
 	for (int i = 0; i < 3; i++)
 	{
 		static const char *const cas[] = {"caleaf", "root", "inter"};
@@ -76,7 +85,6 @@ test_identities(void)
 					 FB_INVALID_IDENTITY);
 		CHECK(strstr(error.message, "cannot be an identity") != NULL);
 	}
-	msp_destroy(node_ous);
 	msp_destroy(plain);
 	msp_destroy(NULL);
 	identity_destroy(NULL);
@@ -86,13 +94,8 @@ static void
 test_other_chains(void)
 {
 	static const MspCase two_roots = {{"root", "other"}, {"crossa", "crossb"}, {"stranger"}};
-	static const MspCase p384 = {{"root384"}, {NULL}, {NULL}, {NULL}, true};
-	static const MspCase rsa = {{"rootrsa"}, {NULL}, {NULL}, {NULL}, true};
 	Msp *msp;
 	Identity *identity;
-	CryptoCertificate *certificate;
-	uint8_t digest[CRYPTO_SHA256_BYTES];
-	char hex[65];
 	FbError error;
 
 	/* other has a child now: its leaf is not an admin, so this MSP cannot be made */
@@ -142,6 +145,16 @@ test_other_chains(void)
 		identity_destroy(identity);
 		msp_destroy(msp);
 	}
+}
+
+static void
+test_p384_identity(void)
+{
+	static const MspCase p384 = {{"root384"}, {NULL}, {NULL}, {NULL}, true};
+	Msp *msp;
+	Identity *identity;
+	CryptoCertificate *certificate;
+
 	msp = make_msp(&p384);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("p384")), memory, &identity, NULL),
 				 FB_OK);
@@ -185,8 +198,19 @@ test_other_chains(void)
 	}
 	identity_destroy(identity);
 	msp_destroy(msp);
+}
 
-	/* issued by RSA: the certificate is hashed unchanged */
+/* issued by RSA: the certificate is hashed unchanged */
+static void
+test_rsa_issuer(void)
+{
+	static const MspCase rsa = {{"rootrsa"}, {NULL}, {NULL}, {NULL}, true};
+	Msp *msp;
+	Identity *identity;
+	CryptoCertificate *certificate;
+	uint8_t digest[CRYPTO_SHA256_BYTES];
+	char hex[65];
+
 	msp = make_msp(&rsa);
 	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("rsaissued")), memory, &identity,
 								 NULL),
@@ -365,102 +389,142 @@ make_crl(const MadeCa *issuer, const MadeCa *revoked)
 }
 
 static void
-free_made(MadeCa *made, size_t count)
+free_made(MadeCa *made)
 {
-	for (size_t i = 0; i < count; i++)
-	{
-		crypto_private_key_free(made[i].key);
-		crypto_certificate_free(made[i].certificate);
-	}
+	crypto_private_key_free(made->key);
+	crypto_certificate_free(made->certificate);
+}
+
+/* two roots on different curves, CAs and identities below them, and the MSP that they define */
+typedef struct MadeTree
+{
+	MadeCa root;
+	MadeCa root384;
+	MadeCa inter;		/* below root384 */
+	MadeCa client;		/* below inter */
+	MadeCa tls_inter;	/* below root */
+	MadeCa root_client; /* below root */
+	FbBytes roots[FB_MSP_CERTIFICATES_MAX + 1];
+	FbBytes crls[FB_MSP_CERTIFICATES_MAX + 1];
+	MspParts parts;
+} MadeTree;
+
+static MadeTree *
+make_tree(void)
+{
+	MadeTree *tree = fb_allocate_zero(memory, sizeof(*tree));
+
+	tree->root = make_certificate("root", CRYPTO_P256, NULL, true);
+	tree->root384 = make_certificate("root384", CRYPTO_P384, NULL, true);
+	tree->inter = make_certificate("inter", CRYPTO_P256, &tree->root384, true);
+	tree->client = make_certificate("client", CRYPTO_P256, &tree->inter, false);
+	tree->tls_inter = make_certificate("tls inter", CRYPTO_P256, &tree->root, true);
+	tree->root_client = make_certificate("client of the root", CRYPTO_P256, &tree->root, false);
+	tree->roots[0] = tree->root.pem;
+	tree->roots[1] = tree->root384.pem;
+	tree->parts = (MspParts) {.msp_id = "TestMSP",
+							  .node_ous = true,
+							  .root_certificates = tree->roots,
+							  .root_certificates_count = 2,
+							  .intermediate_certificates = &tree->inter.pem,
+							  .intermediate_certificates_count = 1,
+							  .revocation_lists = tree->crls,
+							  .revocation_lists_count = 1};
+	return tree;
 }
 
 static void
+free_tree(MadeTree *tree)
+{
+	free_made(&tree->root);
+	free_made(&tree->root384);
+	free_made(&tree->inter);
+	free_made(&tree->client);
+	free_made(&tree->tls_inter);
+	free_made(&tree->root_client);
+}
+
+/*
+ * The first CAs are on another curve than those that the units are bound to; each certificate
+ * is compared in the form of its own issuer.
+ */
+static void
 test_made_trees(void)
 {
-	MadeCa made[6];
-	MadeCa *root = &made[0];
-	MadeCa *root384 = &made[1];
-	MadeCa *inter = &made[2];	  /* below root384 */
-	MadeCa *client = &made[3];	  /* below inter */
-	MadeCa *tls_inter = &made[4]; /* below root */
-	MadeCa *root_client = &made[5];
-	FbBytes roots[FB_MSP_CERTIFICATES_MAX + 1];
-	FbBytes crls[FB_MSP_CERTIFICATES_MAX + 1];
-	MspParts parts = {.msp_id = "TestMSP",
-					  .node_ous = true,
-					  .root_certificates = roots,
-					  .root_certificates_count = 2,
-					  .revocation_lists = crls,
-					  .revocation_lists_count = 1};
+	MadeTree *tree = make_tree();
 	FbBytes config;
 	FbError error;
 	Msp *msp;
 	Identity *identity;
 
-	*root = make_certificate("root", CRYPTO_P256, NULL, true);
-	*root384 = make_certificate("root384", CRYPTO_P384, NULL, true);
-	*inter = make_certificate("inter", CRYPTO_P256, root384, true);
-	*client = make_certificate("client", CRYPTO_P256, inter, false);
-	*tls_inter = make_certificate("tls inter", CRYPTO_P256, root, true);
-	*root_client = make_certificate("client of the root", CRYPTO_P256, root, false);
-	roots[0] = root->pem;
-	roots[1] = root384->pem;
-
-	/*
-	 * The first CAs are on another curve than those that the units are bound to; each certificate
-	 * is compared in the form of its own issuer.
-	 */
-	crls[0] = make_crl(root, inter); /* of another CA: it revokes nothing */
-	parts.intermediate_certificates = &inter->pem;
-	parts.intermediate_certificates_count = 1;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
+	tree->crls[0] = make_crl(&tree->root, &tree->inter); /* of another CA: it revokes nothing */
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_OK);
 	CHECK_STATUS(msp_create(config, memory, &msp, &error), FB_OK);
-	CHECK_STATUS(identity_create(msp, serialized("TestMSP", client->pem), memory, &identity,
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", tree->client.pem), memory, &identity,
 								 &error),
 				 FB_OK);
 	CHECK(identity_role(identity) == IDENTITY_CLIENT);
 	identity_destroy(identity);
-	CHECK_STATUS(identity_create(msp, serialized("TestMSP", root_client->pem), memory, &identity,
-								 &error),
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", tree->root_client.pem), memory,
+								 &identity, &error),
 				 FB_INVALID_IDENTITY);
 	CHECK(strstr(error.message, "was not given by the CA that its MSP names") != NULL);
 	msp_destroy(msp);
+	free_tree(tree);
+}
 
-	/* a revoked CA is invalid, both for identities and for TLS */
-	crls[0] = make_crl(root384, inter);
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
+/* a revoked CA is invalid, both for identities and for TLS */
+static void
+test_revoked_authorities(void)
+{
+	MadeTree *tree = make_tree();
+	FbBytes config;
+	FbError error;
+
+	tree->crls[0] = make_crl(&tree->root384, &tree->inter);
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
 	CHECK(strstr(error.message, "intermediate certificate 0") != NULL);
-	parts.intermediate_certificates_count = 0;
-	parts.tls_root_certificates = roots;
-	parts.tls_root_certificates_count = 2;
-	parts.tls_intermediate_certificates = &tls_inter->pem;
-	parts.tls_intermediate_certificates_count = 1;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
-	crls[0] = make_crl(root, tls_inter);
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
+	tree->parts.intermediate_certificates_count = 0;
+	tree->parts.tls_root_certificates = tree->roots;
+	tree->parts.tls_root_certificates_count = 2;
+	tree->parts.tls_intermediate_certificates = &tree->tls_inter.pem;
+	tree->parts.tls_intermediate_certificates_count = 1;
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_OK);
+	tree->crls[0] = make_crl(&tree->root, &tree->tls_inter);
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_CERTIFICATE_REVOKED);
 	CHECK(strstr(error.message, "TLS intermediate certificate 0") != NULL);
+	free_tree(tree);
+}
 
-	/* more than enough of each kind */
-	parts.tls_intermediate_certificates_count = 0;
+/* more than enough of each kind */
+static void
+test_definition_limits(void)
+{
+	MadeTree *tree = make_tree();
+	FbBytes crl = make_crl(&tree->root, &tree->tls_inter);
+	FbBytes config;
+	FbError error;
+
 	for (size_t i = 0; i <= FB_MSP_CERTIFICATES_MAX; i++)
 	{
-		roots[i] = root->pem;
-		crls[i] = crls[0];
+		tree->roots[i] = tree->root.pem;
+		tree->crls[i] = crl;
 	}
-	parts.tls_root_certificates_count = 0;
-	parts.root_certificates_count = 1;
-	parts.revocation_lists_count = FB_MSP_CERTIFICATES_MAX;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_OK);
-	parts.revocation_lists_count++;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
+	tree->parts.intermediate_certificates_count = 0;
+	tree->parts.tls_root_certificates = tree->roots;
+	tree->parts.root_certificates_count = 1;
+	tree->parts.revocation_lists_count = FB_MSP_CERTIFICATES_MAX;
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_OK);
+	tree->parts.revocation_lists_count++;
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
 	CHECK(strstr(error.message, "revocation lists") != NULL);
-	parts.revocation_lists_count = 0;
-	parts.tls_root_certificates_count = FB_MSP_CERTIFICATES_MAX;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error),
+	tree->parts.revocation_lists_count = 0;
+	tree->parts.tls_root_certificates_count = FB_MSP_CERTIFICATES_MAX;
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error),
 				 FB_OK); /* one CA many times is one CA */
-	parts.tls_root_certificates_count++;
-	CHECK_STATUS(msp_config_make(&parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
-	free_made(made, 6);
+	tree->parts.tls_root_certificates_count++;
+	CHECK_STATUS(msp_config_make(&tree->parts, memory, &config, &error), FB_LIMIT_EXCEEDED);
+	free_tree(tree);
 }
 
 int
@@ -468,11 +532,16 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_identities());
+	CHECK_TEST(test_authorities());
 	CHECK_TEST(test_other_chains());
+	CHECK_TEST(test_p384_identity());
+	CHECK_TEST(test_rsa_issuer());
 	CHECK_TEST(test_name_constraints());
 	CHECK_TEST(test_host_names());
 	CHECK_TEST(test_revocation_lists());
 	CHECK_TEST(test_made_trees());
+	CHECK_TEST(test_revoked_authorities());
+	CHECK_TEST(test_definition_limits());
 	fb_arena_reset(&arena);
 	return check_finish("identity/chains");
 }

@@ -1,63 +1,69 @@
 /* identity: definitions of MSPs, the manager of several, its cache, allocations that fail */
 #include "unit/msp_samples.h"
 
+static const struct
+{
+	MspCase msp;
+	FbStatus status;
+	const char *part;
+} bad_definitions[] = {
+	{{{NULL}}, FB_INVALID_CONFIG, "no root"},
+	{{{"root"}}, FB_INVALID_CONFIG, "neither admins"},
+	{{{"peer"}, {NULL}, {NULL}, {NULL}, true}, FB_INVALID_CERTIFICATE, "root certificate 0"},
+	{{{"inter"}, {NULL}, {NULL}, {NULL}, true}, FB_INVALID_CERTIFICATE, "root certificate 0"},
+	{{{"message.sig"}, {NULL}, {NULL}, {NULL}, true}, FB_INVALID_CERTIFICATE, "root certificate 0"},
+	{{{"root"}, {"peer"}, {NULL}, {NULL}, true},
+	 FB_INVALID_CERTIFICATE,
+	 "intermediate certificate 0"},
+	{{{"root"}, {"lower"}, {NULL}, {NULL}, true},
+	 FB_INVALID_CERTIFICATE,
+	 "intermediate certificate 0"},
+	{{{"root"}, {"inter", "caleaf", "other"}, {NULL}, {NULL}, true},
+	 FB_INVALID_CERTIFICATE,
+	 "intermediate certificate 2"},
+	/* the OUs are bound to the first intermediate, which is an inner node here */
+	{{{"root"}, {"upper", "lower"}, {NULL}, {NULL}, true},
+	 FB_INVALID_CONFIG,
+	 "node organizational unit"},
+	{{{"root"}, {"inter"}, {"wrongou"}, {NULL}, true}, FB_INVALID_IDENTITY, "admin 0"},
+	{{{"root"}, {"inter"}, {"client", "revoked"}, {"inter.crl"}, true},
+	 FB_CERTIFICATE_REVOKED,
+	 "admin 1"},
+	{{{"root"}, {"inter"}, {"message.sig"}, {NULL}, true}, FB_INVALID_CERTIFICATE, "admin 0"},
+	{{{"root"}, {"inter"}, {"client", "peer"}, {NULL}, true},
+	 FB_INVALID_IDENTITY,
+	 "neither a client nor an admin"},
+	{{{"root"}, {"inter"}, {NULL}, {"peer"}, true}, FB_INVALID_CERTIFICATE, "revocation list 0"},
+};
+
 static void
 test_bad_definitions(void)
 {
-	static const struct
-	{
-		MspCase msp;
-		FbStatus status;
-		const char *part;
-	} cases[] = {
-		{{{NULL}}, FB_INVALID_CONFIG, "no root"},
-		{{{"root"}}, FB_INVALID_CONFIG, "neither admins"},
-		{{{"peer"}, {NULL}, {NULL}, {NULL}, true}, FB_INVALID_CERTIFICATE, "root certificate 0"},
-		{{{"inter"}, {NULL}, {NULL}, {NULL}, true}, FB_INVALID_CERTIFICATE, "root certificate 0"},
-		{{{"message.sig"}, {NULL}, {NULL}, {NULL}, true},
-		 FB_INVALID_CERTIFICATE,
-		 "root certificate 0"},
-		{{{"root"}, {"peer"}, {NULL}, {NULL}, true},
-		 FB_INVALID_CERTIFICATE,
-		 "intermediate certificate 0"},
-		{{{"root"}, {"lower"}, {NULL}, {NULL}, true},
-		 FB_INVALID_CERTIFICATE,
-		 "intermediate certificate 0"},
-		{{{"root"}, {"inter", "caleaf", "other"}, {NULL}, {NULL}, true},
-		 FB_INVALID_CERTIFICATE,
-		 "intermediate certificate 2"},
-		/* the OUs are bound to the first intermediate, which is an inner node here */
-		{{{"root"}, {"upper", "lower"}, {NULL}, {NULL}, true},
-		 FB_INVALID_CONFIG,
-		 "node organizational unit"},
-		{{{"root"}, {"inter"}, {"wrongou"}, {NULL}, true}, FB_INVALID_IDENTITY, "admin 0"},
-		{{{"root"}, {"inter"}, {"client", "revoked"}, {"inter.crl"}, true},
-		 FB_CERTIFICATE_REVOKED,
-		 "admin 1"},
-		{{{"root"}, {"inter"}, {"message.sig"}, {NULL}, true}, FB_INVALID_CERTIFICATE, "admin 0"},
-		{{{"root"}, {"inter"}, {"client", "peer"}, {NULL}, true},
-		 FB_INVALID_IDENTITY,
-		 "neither a client nor an admin"},
-		{{{"root"}, {"inter"}, {NULL}, {"peer"}, true},
-		 FB_INVALID_CERTIFICATE,
-		 "revocation list 0"},
-	};
 	FbError error;
 	FbBytes config;
 	Msp *msp;
 
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < sizeof(bad_definitions) / sizeof(bad_definitions[0]); i++)
 	{
-		if (!CHECK_STATUS(make_config(&cases[i].msp, &config, &error), cases[i].status) ||
-			!CHECK(strstr(error.message, cases[i].part) != NULL))
+		if (!CHECK_STATUS(make_config(&bad_definitions[i].msp, &config, &error),
+						  bad_definitions[i].status) ||
+			!CHECK(strstr(error.message, bad_definitions[i].part) != NULL))
 			fprintf(stderr, "    case %zu: %s\n", i, error.message);
-		CHECK(error.status == cases[i].status);
+		CHECK(error.status == bad_definitions[i].status);
 	}
 	CHECK_STATUS(msp_create(FB_BYTES_LITERAL("\xff"), memory, &msp, NULL), FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(msp_create(FB_BYTES_EMPTY, memory, &msp, NULL), FB_INVALID_CONFIG);
 	CHECK(msp == NULL);
+}
 
-	/* other hash functions; OUs bound to foreign CAs; an OU without a certificate */
+/* other hash functions; OUs bound to foreign CAs; an OU without a certificate */
+static void
+test_changed_definitions(void)
+{
+	FbError error;
+	FbBytes config;
+	Msp *msp;
+
 	for (int variant = 0; variant < 6; variant++)
 	{
 		static const FbStatus expected[] = {FB_INVALID_CONFIG, FB_INVALID_CONFIG,
@@ -181,6 +187,21 @@ test_listed_ous(void)
 	}
 }
 
+/* a manager of the MSP that most certificates belong to, which remembers two identities */
+static MspManager *
+manager_of_test_msp(void)
+{
+	MspManager *manager;
+	FbBytes config;
+	FbBytes wrapped;
+
+	CHECK_STATUS(make_config(&node_ous_case, &config, NULL), FB_OK);
+	CHECK_STATUS(msp_config_wrap(config, memory, &wrapped, NULL), FB_OK);
+	CHECK_STATUS(msp_manager_create(2, memory, &manager, NULL), FB_OK);
+	CHECK_STATUS(msp_manager_add(manager, wrapped, NULL, NULL), FB_OK);
+	return manager;
+}
+
 static void
 test_manager(void)
 {
@@ -192,11 +213,7 @@ test_manager(void)
 	const Msp *msp;
 	const Msp *again;
 	const Identity *a;
-	const Identity *b;
-	const Identity *c;
 	FbBytes peer = serialized("TestMSP", x509("peer"));
-	FbBytes client = serialized("TestMSP", x509("client"));
-	FbBytes escape = serialized("TestMSP", x509("escape"));
 	Msp__MSPConfig idemix = MSP__MSPCONFIG__INIT;
 
 	CHECK_STATUS(make_config(&node_ous_case, &config, NULL), FB_OK);
@@ -221,6 +238,20 @@ test_manager(void)
 	CHECK_STATUS(msp_manager_add(manager, FB_BYTES_LITERAL("\xff"), NULL, NULL),
 				 FB_MALFORMED_MESSAGE);
 	CHECK(msp_manager_count(manager) == 1);
+	msp_manager_destroy(manager);
+	msp_manager_destroy(NULL);
+}
+
+static void
+test_remembered_identities(void)
+{
+	MspManager *manager = manager_of_test_msp();
+	const Identity *a;
+	const Identity *b;
+	const Identity *c;
+	FbBytes peer = serialized("TestMSP", x509("peer"));
+	FbBytes client = serialized("TestMSP", x509("client"));
+	FbBytes escape = serialized("TestMSP", x509("escape"));
 
 	CHECK_STATUS(msp_manager_identity(manager, peer, &a, NULL), FB_OK);
 	CHECK_STATUS(msp_manager_identity(manager, peer, &b, NULL), FB_OK);
@@ -241,29 +272,44 @@ test_manager(void)
 	CHECK(b == c);
 	CHECK_STATUS(msp_manager_identity(manager, client, &b, NULL), FB_OK);
 	CHECK(msp_manager_identities_count(manager) == 3);
-	/* invalid bytes are examined once, and refused each time */
-	{
-		FbBytes revoked = serialized("TestMSP", x509("revoked"));
-		uint64_t before = msp_manager_checks_count(manager);
-		FbError first = {0};
-		FbError second = {0};
+	msp_manager_destroy(manager);
+}
 
-		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &first), FB_CERTIFICATE_REVOKED);
-		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &second), FB_CERTIFICATE_REVOKED);
-		CHECK(b == NULL && msp_manager_checks_count(manager) == before + 1);
-		CHECK(second.status == FB_CERTIFICATE_REVOKED && first.message[0] != '\0');
-		CHECK_TEXT(second.message, first.message);
-		CHECK_TEXT(second.detail, first.detail);
-		/* of the invalid ones only as many are remembered as identities */
-		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL),
-					 FB_UNKNOWN_MSP);
-		CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("client")), &b,
-										  NULL),
-					 FB_UNKNOWN_MSP);
-		CHECK_STATUS(msp_manager_identity(manager, revoked, &b, NULL), FB_CERTIFICATE_REVOKED);
-		CHECK(msp_manager_checks_count(manager) == before + 4);
-	}
-	/* failures are returned, and are not stored as identities */
+/* invalid bytes are examined once, and refused each time */
+static void
+test_remembered_refusals(void)
+{
+	MspManager *manager = manager_of_test_msp();
+	const Identity *b;
+	FbBytes revoked = serialized("TestMSP", x509("revoked"));
+	uint64_t before = msp_manager_checks_count(manager);
+	FbError first = {0};
+	FbError second = {0};
+
+	CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &first), FB_CERTIFICATE_REVOKED);
+	CHECK_STATUS(msp_manager_identity(manager, revoked, &b, &second), FB_CERTIFICATE_REVOKED);
+	CHECK(b == NULL && msp_manager_checks_count(manager) == before + 1);
+	CHECK(second.status == FB_CERTIFICATE_REVOKED && first.message[0] != '\0');
+	CHECK_TEXT(second.message, first.message);
+	CHECK_TEXT(second.detail, first.detail);
+	/* of the invalid ones only as many are remembered as identities */
+	CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("peer")), &b, NULL),
+				 FB_UNKNOWN_MSP);
+	CHECK_STATUS(msp_manager_identity(manager, serialized("OtherMSP", x509("client")), &b, NULL),
+				 FB_UNKNOWN_MSP);
+	CHECK_STATUS(msp_manager_identity(manager, revoked, &b, NULL), FB_CERTIFICATE_REVOKED);
+	CHECK(msp_manager_checks_count(manager) == before + 4);
+	msp_manager_destroy(manager);
+}
+
+/* failures are returned, and are not stored as identities */
+static void
+test_refused_identities(void)
+{
+	MspManager *manager = manager_of_test_msp();
+	const Identity *b;
+	FbBytes peer = serialized("TestMSP", x509("peer"));
+
 	CHECK_STATUS(msp_manager_identity(manager, serialized("TestMSP", x509("revoked")), &b, NULL),
 				 FB_CERTIFICATE_REVOKED);
 	CHECK(b == NULL);
@@ -274,12 +320,8 @@ test_manager(void)
 	CHECK_STATUS(msp_manager_identity(manager, fb_bytes(peer.data, FB_IDENTITY_BYTES_MAX + 1), &b,
 									  NULL),
 				 FB_LIMIT_EXCEEDED);
-	CHECK(msp_manager_identities_count(manager) == 3);
-	msp_manager_trim(manager);
-	msp_manager_trim(manager);
-	CHECK(msp_manager_identities_count(manager) == 2);
+	CHECK(msp_manager_identities_count(manager) == 0);
 	msp_manager_destroy(manager);
-	msp_manager_destroy(NULL);
 }
 
 /*
@@ -472,8 +514,12 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_bad_definitions());
+	CHECK_TEST(test_changed_definitions());
 	CHECK_TEST(test_listed_ous());
 	CHECK_TEST(test_manager());
+	CHECK_TEST(test_remembered_identities());
+	CHECK_TEST(test_remembered_refusals());
+	CHECK_TEST(test_refused_identities());
 	CHECK_TEST(test_cache());
 	CHECK_TEST(test_out_of_memory());
 	CHECK_TEST(test_nothing_is_kept());

@@ -148,149 +148,176 @@ header_der(const Common__BlockHeader *header)
 	return bytes;
 }
 
+/* the orderer's signature: value, signature header, block header */
+static void
+check_block_signature(MspManager *manager, const Common__Block *block)
+{
+	Common__Metadata *metadata;
+
+	CHECK_STATUS(PROTO_UNPACK(common__metadata, proto_bytes(block->metadata->metadata[0]), memory,
+							  &metadata, NULL),
+				 FB_OK);
+	CHECK(metadata->n_signatures == 1);
+	for (size_t i = 0; i < metadata->n_signatures; i++)
+	{
+		Common__SignatureHeader *header;
+		const Identity *identity;
+		FbBytes parts[3] = {proto_bytes(metadata->value),
+							proto_bytes(metadata->signatures[i]->signature_header),
+							header_der(block->header)};
+
+		CHECK_STATUS(PROTO_UNPACK(common__signature_header, parts[1], memory, &header, NULL),
+					 FB_OK);
+		CHECK_STATUS(msp_manager_identity(manager, proto_bytes(header->creator), &identity, NULL),
+					 FB_OK);
+		CHECK(identity_has_role(identity, IDENTITY_ORDERER) &&
+			  identity_role(identity) == IDENTITY_ORDERER);
+		CHECK_STATUS(identity_verify_parts(identity, parts, 3,
+										   proto_bytes(metadata->signatures[i]->signature), NULL),
+					 FB_OK);
+	}
+}
+
+static size_t
+check_endorsements(MspManager *manager, FbBytes action_bytes)
+{
+	Protos__ChaincodeActionPayload *action;
+
+	CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action_payload, action_bytes, memory, &action,
+							  NULL),
+				 FB_OK);
+	for (size_t e = 0; e < action->action->n_endorsements; e++)
+	{
+		const Identity *identity;
+		Protos__Endorsement *endorsement = action->action->endorsements[e];
+		FbBytes parts[2] = {proto_bytes(action->action->proposal_response_payload),
+							proto_bytes(endorsement->endorser)};
+		FbBytes signature = proto_bytes(endorsement->signature);
+
+		CHECK_STATUS(msp_manager_identity(manager, parts[1], &identity, NULL), FB_OK);
+		CHECK(identity_role(identity) == IDENTITY_PEER);
+		CHECK_STATUS(identity_verify_parts(identity, parts, 2, signature, NULL), FB_OK);
+		CHECK_STATUS(identity_verify_parts(identity, parts, 1, signature, NULL),
+					 FB_INVALID_SIGNATURE);
+	}
+	return action->action->n_endorsements;
+}
+
+/* the client's signature, and those of the endorsers; returns how many endorsers signed */
+static size_t
+check_transaction(MspManager *manager, FbBytes bytes)
+{
+	const Identity *identity;
+	size_t endorsements = 0;
+	Common__Envelope *envelope;
+	Common__Payload *payload;
+	Common__SignatureHeader *header;
+	Protos__Transaction *transaction;
+
+	CHECK_STATUS(PROTO_UNPACK(common__envelope, bytes, memory, &envelope, NULL), FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), memory, &payload,
+							  NULL),
+				 FB_OK);
+	CHECK_STATUS(PROTO_UNPACK(common__signature_header,
+							  proto_bytes(payload->header->signature_header), memory, &header,
+							  NULL),
+				 FB_OK);
+	CHECK_STATUS(msp_manager_identity(manager, proto_bytes(header->creator), &identity, NULL),
+				 FB_OK);
+	CHECK_STATUS(identity_verify(identity, proto_bytes(envelope->payload),
+								 proto_bytes(envelope->signature), NULL),
+				 FB_OK);
+	CHECK(identity_has_role(identity, IDENTITY_CLIENT) ||
+		  identity_has_role(identity, IDENTITY_ADMIN));
+	CHECK_STATUS(PROTO_UNPACK(protos__transaction, proto_bytes(payload->data), memory, &transaction,
+							  NULL),
+				 FB_OK);
+	for (size_t k = 0; k < transaction->n_actions; k++)
+		endorsements += check_endorsements(manager, proto_bytes(transaction->actions[k]->payload));
+	return endorsements;
+}
+
 static void
 test_real_blocks(void)
 {
 	static const int numbers[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 15};
 	MspManager *manager = real_manager();
-	int transactions = 0;
-	int endorsements_checked = 0;
+	size_t transactions = 0;
+	size_t endorsements = 0;
 
 	for (size_t n = 0; n < sizeof(numbers) / sizeof(numbers[0]); n++)
 	{
 		char path[64];
 		Common__Block *block;
-		Common__Metadata *metadata;
-		const Identity *identity;
 
 		snprintf(path, sizeof(path), "test/vectors/blocks/%d.block", numbers[n]);
 		CHECK_STATUS(PROTO_UNPACK(common__block, file(path), memory, &block, NULL), FB_OK);
-		/* the orderer's signature: value, signature header, block header */
-		CHECK_STATUS(PROTO_UNPACK(common__metadata, proto_bytes(block->metadata->metadata[0]),
-								  memory, &metadata, NULL),
-					 FB_OK);
-		CHECK(metadata->n_signatures == 1);
-		for (size_t i = 0; i < metadata->n_signatures; i++)
-		{
-			Common__SignatureHeader *header;
-			FbBytes parts[3] = {proto_bytes(metadata->value),
-								proto_bytes(metadata->signatures[i]->signature_header),
-								header_der(block->header)};
-
-			CHECK_STATUS(PROTO_UNPACK(common__signature_header, parts[1], memory, &header, NULL),
-						 FB_OK);
-			CHECK_STATUS(msp_manager_identity(manager, proto_bytes(header->creator), &identity,
-											  NULL),
-						 FB_OK);
-			CHECK(identity_has_role(identity, IDENTITY_ORDERER) &&
-				  identity_role(identity) == IDENTITY_ORDERER);
-			CHECK_STATUS(identity_verify_parts(identity, parts, 3,
-											   proto_bytes(metadata->signatures[i]->signature),
-											   NULL),
-						 FB_OK);
-		}
+		check_block_signature(manager, block);
 		for (size_t t = 0; t < block->data->n_data; t++)
-		{
-			Common__Envelope *envelope;
-			Common__Payload *payload;
-			Common__SignatureHeader *header;
-			Protos__Transaction *transaction;
-
-			CHECK_STATUS(PROTO_UNPACK(common__envelope, proto_bytes(block->data->data[t]), memory,
-									  &envelope, NULL),
-						 FB_OK);
-			CHECK_STATUS(PROTO_UNPACK(common__payload, proto_bytes(envelope->payload), memory,
-									  &payload, NULL),
-						 FB_OK);
-			CHECK_STATUS(PROTO_UNPACK(common__signature_header,
-									  proto_bytes(payload->header->signature_header), memory,
-									  &header, NULL),
-						 FB_OK);
-			CHECK_STATUS(msp_manager_identity(manager, proto_bytes(header->creator), &identity,
-											  NULL),
-						 FB_OK);
-			CHECK_STATUS(identity_verify(identity, proto_bytes(envelope->payload),
-										 proto_bytes(envelope->signature), NULL),
-						 FB_OK);
-			CHECK(identity_has_role(identity, IDENTITY_CLIENT) ||
-				  identity_has_role(identity, IDENTITY_ADMIN));
-			CHECK_STATUS(PROTO_UNPACK(protos__transaction, proto_bytes(payload->data), memory,
-									  &transaction, NULL),
-						 FB_OK);
-			transactions++;
-			for (size_t k = 0; k < transaction->n_actions; k++)
-			{
-				Protos__ChaincodeActionPayload *action;
-
-				CHECK_STATUS(PROTO_UNPACK(protos__chaincode_action_payload,
-										  proto_bytes(transaction->actions[k]->payload), memory,
-										  &action, NULL),
-							 FB_OK);
-				for (size_t e = 0; e < action->action->n_endorsements; e++)
-				{
-					Protos__Endorsement *endorsement = action->action->endorsements[e];
-					FbBytes parts[2] = {proto_bytes(action->action->proposal_response_payload),
-										proto_bytes(endorsement->endorser)};
-					FbBytes signature = proto_bytes(endorsement->signature);
-
-					CHECK_STATUS(msp_manager_identity(manager, parts[1], &identity, NULL), FB_OK);
-					CHECK(identity_role(identity) == IDENTITY_PEER);
-					CHECK_STATUS(identity_verify_parts(identity, parts, 2, signature, NULL), FB_OK);
-					CHECK_STATUS(identity_verify_parts(identity, parts, 1, signature, NULL),
-								 FB_INVALID_SIGNATURE);
-					endorsements_checked++;
-				}
-			}
-		}
+			endorsements += check_transaction(manager, proto_bytes(block->data->data[t]));
+		transactions += block->data->n_data;
 	}
-	CHECK(transactions > 20 && endorsements_checked > 20);
+	CHECK(transactions > 20 && endorsements > 20);
 	CHECK(msp_manager_identities_count(manager) < 12);
-	{
-		FbBytes pem =
-			file(ORG1 "users/User1@org1.example.com/msp/signcerts/User1@org1.example.com-cert.pem");
-		FbBytes key = file(ORG1 "users/User1@org1.example.com/msp/keystore/priv_sk");
-		const Identity *identity;
-		Signer *signer;
-		FbBytes signature;
-		CryptoCertificate *tls;
-		const Msp *org1 = msp_manager_find(manager, "Org1MSP");
+	msp_manager_destroy(manager);
+}
 
-		/*
-		 * cryptogen's certificates are low-S already: the id is the plain fingerprint, as `openssl
-		 * x509 -fingerprint -sha256` prints it.
-		 */
-		CHECK_STATUS(msp_manager_identity(manager, serialized("Org1MSP", pem), &identity, NULL),
-					 FB_OK);
-		CHECK_TEXT(identity_id(identity),
-				   "29082cf05c39fdae62abd43a22545164ea88d61fe7d68843e4684aab0993b8b3");
-		CHECK_STATUS(signer_create("Org1MSP", pem, key, memory, &signer, NULL), FB_OK);
-		CHECK(fb_bytes_equal(signer_identity(signer), identity_serialized(identity)));
-		CHECK_STATUS(signer_sign(signer, FB_BYTES_LITERAL("x"), memory, &signature, NULL), FB_OK);
-		CHECK_STATUS(identity_verify(identity, FB_BYTES_LITERAL("x"), signature, NULL), FB_OK);
-		signer_destroy(signer);
+static void
+test_real_identity(void)
+{
+	MspManager *manager = real_manager();
+	FbBytes pem =
+		file(ORG1 "users/User1@org1.example.com/msp/signcerts/User1@org1.example.com-cert.pem");
+	FbBytes key = file(ORG1 "users/User1@org1.example.com/msp/keystore/priv_sk");
+	const Identity *identity;
+	Signer *signer;
+	FbBytes signature;
 
-		/* TLS certificates have CAs of their own */
-		CHECK(msp_tls_roots_count(org1) == 1 && msp_roots_count(org1) == 1);
-		CHECK(!fb_bytes_equal(crypto_certificate_der(msp_tls_root(org1, 0)),
-							  crypto_certificate_der(msp_root(org1, 0))));
-		CHECK_STATUS(crypto_certificate_parse(file(ORG1
-												   "peers/peer0.org1.example.com/tls/server.crt"),
-											  &tls, NULL),
-					 FB_OK);
-		CHECK_STATUS(msp_check_tls_certificate(org1, tls, crypto_certificate_not_before(tls) + 1,
-											   NULL),
-					 FB_OK);
-		CHECK_STATUS(msp_check_tls_certificate(org1, tls, crypto_certificate_not_after(tls) + 1,
-											   NULL),
-					 FB_CERTIFICATE_EXPIRED);
-		CHECK_STATUS(msp_check_tls_certificate(org1, identity_certificate(identity),
-											   crypto_certificate_not_before(tls) + 1, NULL),
-					 FB_INVALID_CERTIFICATE);
-		crypto_certificate_free(tls);
-		/* an organization does not accept identities of another one */
-		CHECK_STATUS(msp_manager_identity(manager, serialized("Org2MSP", pem), &identity, NULL),
-					 FB_INVALID_IDENTITY);
-	}
+	/*
+	 * cryptogen's certificates are low-S already: the id is the plain fingerprint, as `openssl
+	 * x509 -fingerprint -sha256` prints it.
+	 */
+	CHECK_STATUS(msp_manager_identity(manager, serialized("Org1MSP", pem), &identity, NULL), FB_OK);
+	CHECK_TEXT(identity_id(identity),
+			   "29082cf05c39fdae62abd43a22545164ea88d61fe7d68843e4684aab0993b8b3");
+	CHECK_STATUS(signer_create("Org1MSP", pem, key, memory, &signer, NULL), FB_OK);
+	CHECK(fb_bytes_equal(signer_identity(signer), identity_serialized(identity)));
+	CHECK_STATUS(signer_sign(signer, FB_BYTES_LITERAL("x"), memory, &signature, NULL), FB_OK);
+	CHECK_STATUS(identity_verify(identity, FB_BYTES_LITERAL("x"), signature, NULL), FB_OK);
+	signer_destroy(signer);
+
+	/* an organization does not accept identities of another one */
+	CHECK_STATUS(msp_manager_identity(manager, serialized("Org2MSP", pem), &identity, NULL),
+				 FB_INVALID_IDENTITY);
+	msp_manager_destroy(manager);
+}
+
+/* TLS certificates have CAs of their own */
+static void
+test_tls_certificates(void)
+{
+	MspManager *manager = real_manager();
+	FbBytes pem =
+		file(ORG1 "users/User1@org1.example.com/msp/signcerts/User1@org1.example.com-cert.pem");
+	const Identity *identity;
+	CryptoCertificate *tls;
+	const Msp *org1 = msp_manager_find(manager, "Org1MSP");
+
+	CHECK_STATUS(msp_manager_identity(manager, serialized("Org1MSP", pem), &identity, NULL), FB_OK);
+	CHECK(msp_tls_roots_count(org1) == 1 && msp_roots_count(org1) == 1);
+	CHECK(!fb_bytes_equal(crypto_certificate_der(msp_tls_root(org1, 0)),
+						  crypto_certificate_der(msp_root(org1, 0))));
+	CHECK_STATUS(crypto_certificate_parse(file(ORG1 "peers/peer0.org1.example.com/tls/server.crt"),
+										  &tls, NULL),
+				 FB_OK);
+	CHECK_STATUS(msp_check_tls_certificate(org1, tls, crypto_certificate_not_before(tls) + 1, NULL),
+				 FB_OK);
+	CHECK_STATUS(msp_check_tls_certificate(org1, tls, crypto_certificate_not_after(tls) + 1, NULL),
+				 FB_CERTIFICATE_EXPIRED);
+	CHECK_STATUS(msp_check_tls_certificate(org1, identity_certificate(identity),
+										   crypto_certificate_not_before(tls) + 1, NULL),
+				 FB_INVALID_CERTIFICATE);
+	crypto_certificate_free(tls);
 	msp_manager_destroy(manager);
 }
 
@@ -300,6 +327,8 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_signer());
 	CHECK_TEST(test_real_blocks());
+	CHECK_TEST(test_real_identity());
+	CHECK_TEST(test_tls_certificates());
 	fb_arena_reset(&arena);
 	return check_finish("identity/network");
 }

@@ -134,33 +134,15 @@ test_role_principals(void)
 	}
 }
 
+/* the chain of an identity below inter, each certificate with its low-S signature (mspimpl.go:880)
+ */
 static void
-test_other_principals(void)
+hash_certifiers(uint8_t certifiers[CRYPTO_SHA256_BYTES])
 {
-	Msp *msp = make_msp(&node_ous_case);
-	Identity *client;
-	Identity *peer;
-	Common__OrganizationUnit unit = COMMON__ORGANIZATION_UNIT__INIT;
-	Common__MSPIdentityAnonymity anonymity = COMMON__MSPIDENTITY_ANONYMITY__INIT;
-	Common__CombinedPrincipal combined = COMMON__COMBINED_PRINCIPAL__INIT;
-	Common__MSPPrincipal parts[2] = {COMMON__MSPPRINCIPAL__INIT, COMMON__MSPPRINCIPAL__INIT};
-	Common__MSPPrincipal *part_pointers[2] = {&parts[0], &parts[1]};
 	CryptoCertificate *certificates[2];
 	CryptoSha256 hash;
-	uint8_t certifiers[CRYPTO_SHA256_BYTES];
-	const Principal *principal;
-	FbBytes bytes;
 	FbBytes normal;
 
-	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
-				 FB_OK);
-	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory, &peer, NULL),
-				 FB_OK);
-
-	/*
-	 * Organizational unit: the chain is inter, root, each with its low-S signature
-	 * (mspimpl.go:880).
-	 */
 	CHECK_STATUS(crypto_certificate_parse(x509("inter"), &certificates[0], NULL), FB_OK);
 	CHECK_STATUS(crypto_certificate_parse(x509("root"), &certificates[1], NULL), FB_OK);
 	crypto_sha256_start(&hash);
@@ -173,14 +155,47 @@ test_other_principals(void)
 		crypto_certificate_free(certificates[i]);
 	}
 	crypto_sha256_finish(&hash, certifiers);
+}
+
+/* the principal of department1 in TestMSP */
+static FbBytes
+department_principal(void)
+{
+	Common__OrganizationUnit unit = COMMON__ORGANIZATION_UNIT__INIT;
+	uint8_t certifiers[CRYPTO_SHA256_BYTES];
+	FbBytes bytes;
+
+	hash_certifiers(certifiers);
+	unit.msp_identifier = "TestMSP";
+	unit.organizational_unit_identifier = "department1";
+	unit.certifiers_identifier = proto_data(fb_bytes(certifiers, sizeof(certifiers)));
+	CHECK_STATUS(PROTO_PACK(&unit, memory, &bytes, NULL), FB_OK);
+	return bytes;
+}
+
+static void
+test_unit_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	Identity *peer;
+	Common__OrganizationUnit unit = COMMON__ORGANIZATION_UNIT__INIT;
+	uint8_t certifiers[CRYPTO_SHA256_BYTES];
+	const Principal *principal;
+	FbBytes bytes;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory, &peer, NULL),
+				 FB_OK);
+
+	hash_certifiers(certifiers);
 	unit.msp_identifier = "TestMSP";
 	unit.organizational_unit_identifier = "department1";
 	unit.certifiers_identifier = proto_data(fb_bytes(certifiers, sizeof(certifiers)));
 	CHECK_STATUS(PROTO_PACK(&unit, memory, &bytes, NULL), FB_OK);
 	principal = parsed(PRINCIPAL_ORGANIZATION_UNIT, bytes);
 	CHECK(principal_matches(principal, client) && !principal_matches(principal, peer));
-	parts[0].principal_classification = COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT;
-	parts[0].principal = proto_data(bytes);
 	unit.msp_identifier = "OtherMSP";
 	CHECK_STATUS(PROTO_PACK(&unit, memory, &bytes, NULL), FB_OK);
 	CHECK(!principal_matches(parsed(PRINCIPAL_ORGANIZATION_UNIT, bytes), client));
@@ -188,8 +203,26 @@ test_other_principals(void)
 	certifiers[0] ^= 1;
 	CHECK_STATUS(PROTO_PACK(&unit, memory, &bytes, NULL), FB_OK);
 	CHECK(!principal_matches(parsed(PRINCIPAL_ORGANIZATION_UNIT, bytes), client));
+	identity_destroy(client);
+	identity_destroy(peer);
+	msp_destroy(msp);
+}
 
-	/* Identity: the certificate counts, not its PEM form or which of the two signatures it has. */
+/* Identity: the certificate counts, not its PEM form or which of the two signatures it has. */
+static void
+test_identity_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	Identity *peer;
+	const Principal *principal;
+	FbBytes normal;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory, &peer, NULL),
+				 FB_OK);
+
 	principal = parsed(PRINCIPAL_IDENTITY, serialized("TestMSP", x509("client")));
 	CHECK(principal_matches(principal, client) && !principal_matches(principal, peer));
 	{
@@ -210,6 +243,21 @@ test_other_principals(void)
 	CHECK(parsed(PRINCIPAL_IDENTITY, FB_BYTES_LITERAL("rubbish"))->impossible);
 	CHECK(
 		parsed(PRINCIPAL_IDENTITY, serialized("TestMSP", FB_BYTES_LITERAL("rubbish")))->impossible);
+	identity_destroy(client);
+	identity_destroy(peer);
+	msp_destroy(msp);
+}
+
+static void
+test_anonymity_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	Common__MSPIdentityAnonymity anonymity = COMMON__MSPIDENTITY_ANONYMITY__INIT;
+	FbBytes bytes;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
 
 	/* anonymity */
 	CHECK_STATUS(PROTO_PACK(&anonymity, memory, &bytes, NULL), FB_OK);
@@ -217,7 +265,28 @@ test_other_principals(void)
 	anonymity.anonymity_type = COMMON__MSPIDENTITY_ANONYMITY__MSPIDENTITY_ANONYMITY_TYPE__ANONYMOUS;
 	CHECK_STATUS(PROTO_PACK(&anonymity, memory, &bytes, NULL), FB_OK);
 	CHECK(!principal_matches(parsed(PRINCIPAL_ANONYMITY, bytes), client));
+	identity_destroy(client);
+	msp_destroy(msp);
+}
 
+static void
+test_combined_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	Identity *peer;
+	Common__CombinedPrincipal combined = COMMON__COMBINED_PRINCIPAL__INIT;
+	Common__MSPPrincipal parts[2] = {COMMON__MSPPRINCIPAL__INIT, COMMON__MSPPRINCIPAL__INIT};
+	Common__MSPPrincipal *part_pointers[2] = {&parts[0], &parts[1]};
+	const Principal *principal;
+	FbBytes bytes;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("peer")), memory, &peer, NULL),
+				 FB_OK);
+	parts[0].principal_classification = COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT;
+	parts[0].principal = proto_data(department_principal());
 	/* combined: department1 and (member or orderer) */
 	{
 		Common__MSPRole role = COMMON__MSPROLE__INIT;
@@ -237,6 +306,30 @@ test_other_principals(void)
 		CHECK(!principal_matches(parsed(PRINCIPAL_COMBINED, bytes), client));
 	}
 	CHECK(parsed(PRINCIPAL_COMBINED, FB_BYTES_EMPTY)->impossible);
+	identity_destroy(client);
+	identity_destroy(peer);
+	msp_destroy(msp);
+}
+
+static void
+test_nested_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	Common__CombinedPrincipal combined = COMMON__COMBINED_PRINCIPAL__INIT;
+	Common__MSPPrincipal parts[2] = {COMMON__MSPPRINCIPAL__INIT, COMMON__MSPPRINCIPAL__INIT};
+	Common__MSPPrincipal *part_pointers[2] = {&parts[0], &parts[1]};
+	const Principal *principal;
+	FbBytes bytes;
+	Common__MSPRole role = COMMON__MSPROLE__INIT;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
+	combined.principals = part_pointers;
+	role.msp_identifier = "TestMSP";
+	role.role = COMMON__MSPROLE__MSPROLE_TYPE__ORDERER;
+	CHECK_STATUS(PROTO_PACK(&role, memory, &bytes, NULL), FB_OK);
+	parts[1].principal = proto_data(bytes);
 	bytes = FB_BYTES_EMPTY;
 	/* combined principals inside each other, and many beside each other */
 	for (int depth = 0; depth < FB_PRINCIPAL_PARTS_MAX + 2; depth++)
@@ -264,7 +357,21 @@ test_other_principals(void)
 		CHECK(count > FB_PRINCIPAL_PARTS_MAX ||
 			  (!principal_matches(principal, client) && !principal->impossible));
 	}
-	/* malformed or unknown: never satisfied, but no error */
+	identity_destroy(client);
+	msp_destroy(msp);
+}
+
+/* malformed or unknown: never satisfied, but no error */
+static void
+test_impossible_principals(void)
+{
+	Msp *msp = make_msp(&node_ous_case);
+	Identity *client;
+	const Principal *principal;
+
+	CHECK_STATUS(identity_create(msp, serialized("TestMSP", x509("client")), memory, &client, NULL),
+				 FB_OK);
+
 	for (int kind = -1; kind < 7; kind++)
 	{
 		principal = parsed(kind, FB_BYTES_LITERAL("\x0a\xff\xff"));
@@ -276,7 +383,6 @@ test_other_principals(void)
 	/* expiry is a separate check */
 	CHECK(!identity_expired(client, 1795176000) && identity_expired(client, 3000000000));
 	identity_destroy(client);
-	identity_destroy(peer);
 	msp_destroy(msp);
 }
 
@@ -322,6 +428,37 @@ check_attributes(const char *json, const char *expected)
 	crypto_certificate_free(certificate);
 }
 
+static const char *const malformed_attributes[] = {
+	"",
+	" ",
+	"{",
+	"}",
+	"{}x",
+	"[]",
+	"1",
+	"\"a\"",
+	"{\"attrs\":1}",
+	"{\"attrs\":{\"a\":1}}",
+	"{\"attrs\":{\"a\":\"b\"}",
+	"{\"attrs\":{\"a\":\"b\",}}",
+	"{\"attrs\":{\"a\":\"b\"},}",
+	"{\"attrs\":[\"a\"]}",
+	"{\"attrs\":{a:\"b\"}}",
+	"{\"attrs\":{\"a\":\"\\x\"}}",
+	"{\"attrs\":{\"a\":\"\\u12\"}}",
+	"{\"attrs\":{\"a\":\"b}}",
+	"{\"attrs\":{\"a\":\"\t\"}}",
+	"{\"x\":01}",
+	"{\"x\":1.}",
+	"{\"x\":-}",
+	"{\"x\":1e}",
+	"{\"x\":tru}",
+	"{\"x\":[1,]}",
+	"{\"x\"}",
+	"{\"attrs\":{\"a\":{}}}",
+	"\\",
+};
+
 static void
 test_attributes(void)
 {
@@ -329,44 +466,7 @@ test_attributes(void)
 	const char *client_id;
 	FbBytes value;
 	bool found;
-	CertificateAttribute attributes[3] = {
-		{FB_BYTES_LITERAL("z"), FB_BYTES_LITERAL("<&>\"\\\n\x01\xe2\x80\xa8\xc3\xa9")},
-		{FB_BYTES_LITERAL("a"), FB_BYTES_EMPTY},
-		{FB_BYTES_LITERAL("\xff"), FB_BYTES_EMPTY},
-	};
-	FbBytes json;
-	static const char *const malformed[] = {
-		"",
-		" ",
-		"{",
-		"}",
-		"{}x",
-		"[]",
-		"1",
-		"\"a\"",
-		"{\"attrs\":1}",
-		"{\"attrs\":{\"a\":1}}",
-		"{\"attrs\":{\"a\":\"b\"}",
-		"{\"attrs\":{\"a\":\"b\",}}",
-		"{\"attrs\":{\"a\":\"b\"},}",
-		"{\"attrs\":[\"a\"]}",
-		"{\"attrs\":{a:\"b\"}}",
-		"{\"attrs\":{\"a\":\"\\x\"}}",
-		"{\"attrs\":{\"a\":\"\\u12\"}}",
-		"{\"attrs\":{\"a\":\"b}}",
-		"{\"attrs\":{\"a\":\"\t\"}}",
-		"{\"x\":01}",
-		"{\"x\":1.}",
-		"{\"x\":-}",
-		"{\"x\":1e}",
-		"{\"x\":tru}",
-		"{\"x\":[1,]}",
-		"{\"x\"}",
-		"{\"attrs\":{\"a\":{}}}",
-		"\\",
-	};
 
-	certificate = NULL;
 	CHECK_STATUS(
 		crypto_certificate_parse(
 			file(ORG1 "users/User1@org1.example.com/msp/signcerts/User1@org1.example.com-cert.pem"),
@@ -393,7 +493,11 @@ test_attributes(void)
 				 FB_OK);
 	CHECK(!found);
 	crypto_certificate_free(certificate);
+}
 
+static void
+test_attributes_json(void)
+{
 	check_attributes("{\"attrs\":{\"a\":\"b\",\"c\":\"\"}}", "a=b;c=;");
 	check_attributes(" { \"ATTRS\" : { \"a\" : \"b\" , \"a\" : \"c\" } } ", "a=c;");
 	check_attributes("{\"attrs\":{\"a\":null},\"attrs\":{\"b\":\"2\"}}", "a=;b=2;");
@@ -408,9 +512,9 @@ test_attributes(void)
 		"a\"\\/\n=\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xef\xbf\xbdx\xef\xbf\xbd;");
 	check_attributes("{\"attrs\":{\"a\":\"\xc3\xa9\xff\xe2\x82\"}}",
 					 "a=\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd;");
-	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
-		if (malformed[i][0] != '\0')
-			check_attributes(malformed[i], "FB_INVALID_CERTIFICATE");
+	for (size_t i = 0; i < sizeof(malformed_attributes) / sizeof(malformed_attributes[0]); i++)
+		if (malformed_attributes[i][0] != '\0')
+			check_attributes(malformed_attributes[i], "FB_INVALID_CERTIFICATE");
 	{
 		FbBuffer deep;
 
@@ -422,6 +526,17 @@ test_attributes(void)
 		check_attributes((const char *) deep.data, "FB_INVALID_CERTIFICATE");
 	}
 	check_attributes(NULL, NULL);
+}
+
+static void
+test_made_attributes(void)
+{
+	CertificateAttribute attributes[3] = {
+		{FB_BYTES_LITERAL("z"), FB_BYTES_LITERAL("<&>\"\\\n\x01\xe2\x80\xa8\xc3\xa9")},
+		{FB_BYTES_LITERAL("a"), FB_BYTES_EMPTY},
+		{FB_BYTES_LITERAL("\xff"), FB_BYTES_EMPTY},
+	};
+	FbBytes json;
 
 	CHECK_STATUS(attributes_make(attributes, 2, memory, &json, NULL), FB_OK);
 	CHECK(fb_bytes_equal(
@@ -441,8 +556,15 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_identity_id());
 	CHECK_TEST(test_role_principals());
-	CHECK_TEST(test_other_principals());
+	CHECK_TEST(test_unit_principals());
+	CHECK_TEST(test_identity_principals());
+	CHECK_TEST(test_anonymity_principals());
+	CHECK_TEST(test_combined_principals());
+	CHECK_TEST(test_nested_principals());
+	CHECK_TEST(test_impossible_principals());
 	CHECK_TEST(test_attributes());
+	CHECK_TEST(test_attributes_json());
+	CHECK_TEST(test_made_attributes());
 	fb_arena_reset(&arena);
 	return check_finish("identity/principals");
 }

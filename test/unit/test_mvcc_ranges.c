@@ -96,11 +96,19 @@ test_range_work(FbAllocator *allocator)
 	check_codes(&block, "0 0 0", __FILE__, __LINE__);
 	CHECK(state->queries == QUERIES / 2);
 	CHECK(block.result.range_rows == QUERIES / 2);
+	free(state);
+}
 
-	/*
-	 * Of two queries that differ only in their claimed results, the second one is checked too; no
-	 * builder makes such queries.
-	 */
+/*
+ * Of two queries that differ only in their claimed results, the second one is checked too; no
+ * builder makes such queries.
+ */
+static void
+test_claimed_results(FbAllocator *allocator)
+{
+	State *state = new_state();
+	Block block = {.count = 3};
+
 	put_row(state, "ns", "b", "v", at(1, 0));
 	for (int i = 0; i < 3; i++)
 	{
@@ -123,104 +131,128 @@ test_range_work(FbAllocator *allocator)
 	free(state);
 }
 
-/*
- * Queries over keys that the block deletes: the result is right, wherever they begin and end, and
- * each deleted row is read about once for a transaction.
- */
+enum
+{
+	RUN_KEYS = 300,
+	RUN_QUERIES = 200
+};
+
+/* the rows of a chaincode while a block deletes most of them */
+typedef struct DeletedRuns
+{
+	uint64_t random;
+	bool present[RUN_KEYS];
+	RwSetVersion versions[RUN_KEYS];
+} DeletedRuns;
+
+static uint64_t
+next_random(uint64_t random)
+{
+	return random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+}
+
+/* transaction t deletes nearly all rows, or a few, and writes others */
+static void
+add_run_writes(DeletedRuns *runs, RwSetBuilder *builder, int t)
+{
+	for (int k = 0; k < RUN_KEYS; k++)
+	{
+		char key[16];
+		int dice;
+
+		runs->random = next_random(runs->random);
+		dice = (int) (runs->random >> 33) % 100;
+		snprintf(key, sizeof(key), "k%03d", k);
+		if (dice < (t == 0 ? 90 : 5))
+		{
+			CHECK_STATUS(rwset_builder_add_delete(builder, B("ns"), fb_bytes_of_text(key), NULL),
+						 FB_OK);
+			runs->present[k] = false;
+		}
+		else if (dice < 94)
+			continue;
+		else
+		{
+			CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), fb_bytes_of_text(key), B("w"),
+												 NULL),
+						 FB_OK);
+			runs->present[k] = true;
+			runs->versions[k] = at(9, (uint32_t) t);
+		}
+	}
+}
+
+/* range queries with the results that they have now; number wrong has one too many */
+static void
+add_run_queries(DeletedRuns *runs, RwSetBuilder *builder, int wrong)
+{
+	for (int q = 0; q < RUN_QUERIES; q++)
+	{
+		RwSetRangeBuilder *range;
+		char start[16];
+		char end[16];
+		int first;
+		int last;
+
+		runs->random = next_random(runs->random);
+		first = (int) (runs->random >> 33) % RUN_KEYS;
+		last = (int) (runs->random >> 45) % 4 == 0
+				   ? RUN_KEYS
+				   : first + (int) (runs->random >> 50) % (RUN_KEYS - first + 1);
+		snprintf(start, sizeof(start), "k%03d", first);
+		snprintf(end, sizeof(end), "k%03d", last);
+		CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(start),
+											  last == RUN_KEYS && q % 2 == 0
+												  ? B("")
+												  : fb_bytes_of_text(end),
+											  &range, NULL),
+					 FB_OK);
+		for (int k = first; k < last; k++)
+		{
+			char key[16];
+
+			snprintf(key, sizeof(key), "k%03d", k);
+			if (runs->present[k])
+				CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key), runs->versions[k],
+													NULL),
+							 FB_OK);
+		}
+		if (q == wrong)
+			CHECK_STATUS(rwset_range_add_result(range, B("k999"), at(1, 1), NULL), FB_OK);
+		rwset_range_exhaust(range);
+	}
+}
+
 static void
 test_deleted_runs(FbAllocator *allocator)
 {
-	enum
-	{
-		KEYS = 300,
-		QUERIES = 200
-	};
-	uint64_t random = 99;
+	DeletedRuns runs = {.random = 99};
 
 	for (int round = 0; round < 60; round++)
 	{
 		State *state = new_state();
 		Block block = {.count = 4};
-		bool present[KEYS];
-		RwSetVersion versions[KEYS];
-		int wrong = round % 3 == 2 ? (int) (random >> 40) % QUERIES : -1;
+		int wrong = round % 3 == 2 ? (int) (runs.random >> 40) % RUN_QUERIES : -1;
 
-		for (int k = 0; k < KEYS; k++)
+		for (int k = 0; k < RUN_KEYS; k++)
 		{
 			char key[16];
 
 			snprintf(key, sizeof(key), "k%03d", k);
-			present[k] = k % 7 != 3;
-			versions[k] = at(1, (uint32_t) k);
-			if (present[k])
-				put_row(state, "ns", key, "v", versions[k]);
+			runs.present[k] = k % 7 != 3;
+			runs.versions[k] = at(1, (uint32_t) k);
+			if (runs.present[k])
+				put_row(state, "ns", key, "v", runs.versions[k]);
 		}
 		/* transactions 0 and 2 write, 1 and 3 query */
 		for (int t = 0; t < 4; t++)
 		{
 			RwSetBuilder *builder = new_builder(allocator);
 
-			for (int k = 0; t % 2 == 0 && k < KEYS; k++)
-			{
-				char key[16];
-				int dice;
-
-				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-				dice = (int) (random >> 33) % 100;
-				snprintf(key, sizeof(key), "k%03d", k);
-				if (dice < (t == 0 ? 90 : 5))
-				{
-					CHECK_STATUS(rwset_builder_add_delete(builder, B("ns"), fb_bytes_of_text(key),
-														  NULL),
-								 FB_OK);
-					present[k] = false;
-				}
-				else if (dice < 94)
-					continue;
-				else
-				{
-					CHECK_STATUS(rwset_builder_add_write(builder, B("ns"), fb_bytes_of_text(key),
-														 B("w"), NULL),
-								 FB_OK);
-					present[k] = true;
-					versions[k] = at(9, (uint32_t) t);
-				}
-			}
-			for (int q = 0; t % 2 == 1 && q < QUERIES; q++)
-			{
-				RwSetRangeBuilder *range;
-				char start[16];
-				char end[16];
-				int first;
-				int last;
-
-				random = random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-				first = (int) (random >> 33) % KEYS;
-				last = (int) (random >> 45) % 4 == 0
-						   ? KEYS
-						   : first + (int) (random >> 50) % (KEYS - first + 1);
-				snprintf(start, sizeof(start), "k%03d", first);
-				snprintf(end, sizeof(end), "k%03d", last);
-				CHECK_STATUS(rwset_builder_open_range(builder, B("ns"), fb_bytes_of_text(start),
-													  last == KEYS && q % 2 == 0
-														  ? B("")
-														  : fb_bytes_of_text(end),
-													  &range, NULL),
-							 FB_OK);
-				for (int k = first; k < last; k++)
-				{
-					char key[16];
-
-					snprintf(key, sizeof(key), "k%03d", k);
-					if (present[k])
-						CHECK_STATUS(rwset_range_add_result(range, fb_bytes_of_text(key),
-															versions[k], NULL),
-									 FB_OK);
-				}
-				if (q == wrong && t == 3)
-					CHECK_STATUS(rwset_range_add_result(range, B("k999"), at(1, 1), NULL), FB_OK);
-				rwset_range_exhaust(range);
-			}
+			if (t % 2 == 0)
+				add_run_writes(&runs, builder, t);
+			else
+				add_run_queries(&runs, builder, t == 3 ? wrong : -1);
 			block.transactions[t].rwset = finish(allocator, builder);
 		}
 		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared,
@@ -234,42 +266,41 @@ test_deleted_runs(FbAllocator *allocator)
 		check_codes(&block, wrong >= 0 ? "0 0 0 12" : "0 0 0 0", __FILE__, __LINE__);
 		free(state);
 	}
+}
 
-	/* all rows are deleted: every query begins at another row, and none reads further */
+/* all rows are deleted: every query begins at another row, and none reads further */
+static void
+test_all_deleted(FbAllocator *allocator)
+{
+	State *state = new_state();
+	Block block = {.count = 2};
+	RwSetBuilder *delete = new_builder(allocator);
+	RwSetBuilder *query = new_builder(allocator);
+
+	for (int k = 0; k < RUN_KEYS; k++)
 	{
-		State *state = new_state();
-		Block block = {.count = 2};
-		RwSetBuilder *delete = new_builder(allocator);
-		RwSetBuilder *query = new_builder(allocator);
+		RwSetRangeBuilder *range;
+		char key[16];
 
-		for (int k = 0; k < KEYS; k++)
-		{
-			RwSetRangeBuilder *range;
-			char key[16];
-
-			snprintf(key, sizeof(key), "k%03d", k);
-			put_row(state, "ns", key, "v", at(1, 0));
-			CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL),
-						 FB_OK);
-			CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(key), B("z"),
-												  &range, NULL),
-						 FB_OK);
-			rwset_range_exhaust(range);
-		}
-		block.transactions[0].rwset = finish(allocator, delete);
-		block.transactions[1].rwset = finish(allocator, query);
-		CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared,
-								  NULL),
+		snprintf(key, sizeof(key), "k%03d", k);
+		put_row(state, "ns", key, "v", at(1, 0));
+		CHECK_STATUS(rwset_builder_add_delete(delete, B("ns"), fb_bytes_of_text(key), NULL), FB_OK);
+		CHECK_STATUS(rwset_builder_open_range(query, B("ns"), fb_bytes_of_text(key), B("z"), &range,
+											  NULL),
 					 FB_OK);
-		fill_committed(allocator, block.prepared, state);
-		CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result,
-								   NULL),
-					 FB_OK);
-		check_codes(&block, "0 0", __FILE__, __LINE__);
-		/* all rows once, then one row and the end for each query */
-		CHECK(block.result.range_rows == KEYS + 2 * KEYS - 1);
-		free(state);
+		rwset_range_exhaust(range);
 	}
+	block.transactions[0].rwset = finish(allocator, delete);
+	block.transactions[1].rwset = finish(allocator, query);
+	CHECK_STATUS(mvcc_prepare(allocator, block.transactions, block.count, &block.prepared, NULL),
+				 FB_OK);
+	fill_committed(allocator, block.prepared, state);
+	CHECK_STATUS(mvcc_validate(allocator, block.prepared, 9, &state->source, &block.result, NULL),
+				 FB_OK);
+	check_codes(&block, "0 0", __FILE__, __LINE__);
+	/* all rows once, then one row and the end for each query */
+	CHECK(block.result.range_rows == RUN_KEYS + 2 * RUN_KEYS - 1);
+	free(state);
 }
 
 int
@@ -280,7 +311,9 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_ranges(&arena.allocator));
 	CHECK_TEST(test_range_work(&arena.allocator));
+	CHECK_TEST(test_claimed_results(&arena.allocator));
 	CHECK_TEST(test_deleted_runs(&arena.allocator));
+	CHECK_TEST(test_all_deleted(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("mvcc/ranges");
 }

@@ -279,10 +279,8 @@ test_long_names(FbAllocator *allocator)
 		NAME_BYTES = 8 * 1024 * 1024,
 		COLLECTIONS = 20000
 	};
-	State *state = new_state();
 	uint8_t *name = malloc(NAME_BYTES);
 	RwSetRead hashed_read = {B("h"), {false, 0, 0}};
-	RwSetWrite hashed_write = {B("h"), B("v"), false, false};
 	RwSetCollection *collections = calloc(COLLECTIONS, sizeof(RwSetCollection));
 	RwSetNamespace ns = {.name = fb_bytes(name, NAME_BYTES),
 						 .collections = collections,
@@ -310,11 +308,34 @@ test_long_names(FbAllocator *allocator)
 		  !result.conflicts[0].version_found.present);
 	CHECK(result.conflicts[0].namespace_name.size == NAME_BYTES &&
 		  fb_bytes_equal(result.conflicts[0].key, B("h")));
+	free(collections);
+	free(name);
+}
 
-	/*
-	 * A write of a collection whose name is too long, in a chaincode whose name is not; a neighbor
-	 * with the longest possible names.
-	 */
+/*
+ * A write of a collection whose name is too long, in a chaincode whose name is not; a neighbor
+ * with the longest possible names.
+ */
+static void
+test_unstorable_names(FbAllocator *allocator)
+{
+	enum
+	{
+		NAME_BYTES = 8 * 1024 * 1024,
+		COLLECTIONS = 20000
+	};
+	uint8_t *name = malloc(NAME_BYTES);
+	RwSetWrite hashed_write = {B("h"), B("v"), false, false};
+	RwSetCollection *collections = calloc(COLLECTIONS, sizeof(RwSetCollection));
+	RwSetNamespace ns = {.name = fb_bytes(name, NAME_BYTES),
+						 .collections = collections,
+						 .collections_count = COLLECTIONS};
+	RwSet set = {0, &ns, 1};
+	MvccTransaction transaction = {&set, 0, false};
+	MvccBlock *block;
+	MvccResult result;
+
+	memset(name, 'n', NAME_BYTES);
 	ns.name = fb_bytes(name, FB_CHAINCODE_NAME_BYTES_MAX);
 	ns.collections_count = 2;
 	collections[0] = (RwSetCollection) {.name = fb_bytes(name, FB_COLLECTION_NAME_BYTES_MAX),
@@ -341,7 +362,6 @@ test_long_names(FbAllocator *allocator)
 	CHECK(transaction.code == 0 && result.updates_count == 1);
 	free(collections);
 	free(name);
-	free(state);
 }
 
 int
@@ -356,6 +376,7 @@ main(void)
 	CHECK_TEST(test_summaries(&arena.allocator));
 	CHECK_TEST(test_writes(&arena.allocator));
 	CHECK_TEST(test_long_names(&arena.allocator));
+	CHECK_TEST(test_unstorable_names(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("mvcc/reads");
 }

@@ -104,22 +104,15 @@ passes(const PolicyManager *manager, const char *path, Names names)
 								 &names);
 }
 
-static void
-test_manager(void)
+/* a channel with four organizations, where one lacks a policy, and a group without organizations */
+static PolicyManager *
+make_manager(void)
 {
 	Common__ConfigGroup *channel = new_group();
 	Common__ConfigGroup *application = add_group(channel, "Application");
-	PolicyManager *manager;
-	const Policy *policy;
-	char *text;
-	FbBytes bytes;
-	FbError error;
 	static const char *const organizations[] = {"A", "B", "C", "D"};
-	Names nobody = {{NULL}, 0};
-	Names a = {{"A"}, 1};
-	Names ab = {{"A", "B"}, 2};
-	Names abc = {{"A", "B", "C"}, 3};
-	Names ax = {{"A", "X"}, 2};
+	PolicyManager *manager;
+	FbError error;
 
 	for (size_t i = 0; i < 4; i++)
 	{
@@ -151,7 +144,20 @@ test_manager(void)
 	}
 	if (!CHECK_STATUS(policy_manager_create(allocator, channel, &manager, &error), FB_OK))
 		fprintf(stderr, "    %s %s\n", error.message, error.detail);
+	return manager;
+}
 
+static void
+test_meta_policies(void)
+{
+	PolicyManager *manager;
+	Names nobody = {{NULL}, 0};
+	Names a = {{"A"}, 1};
+	Names ab = {{"A", "B"}, 2};
+	Names abc = {{"A", "B", "C"}, 3};
+	Names ax = {{"A", "X"}, 2};
+
+	manager = make_manager();
 	CHECK(!passes(manager, "/Channel/Application/AnyAdmins", nobody) &&
 		  passes(manager, "/Channel/Application/AnyAdmins", a));
 	CHECK(!passes(manager, "/Channel/Application/MajorityAdmins", ab) &&
@@ -172,8 +178,18 @@ test_manager(void)
 	CHECK(!passes(manager, "/Channel/All", abc));
 	/* each sub-policy sees all signers, foreign ones do no harm */
 	CHECK(passes(manager, "/Channel/Application/AnyAdmins", ax));
+}
 
-	/* paths */
+/* paths */
+static void
+test_manager_paths(void)
+{
+	PolicyManager *manager;
+	const Policy *policy;
+	char *text;
+	Names a = {{"A"}, 1};
+
+	manager = make_manager();
 	policy = policy_manager_find(manager, "/Channel/Application/A/Admins");
 	CHECK(policy != NULL && policy == policy_manager_find(manager, "Application/A/Admins"));
 	CHECK_TEXT(policy_path(policy), "/Channel/Application/A/Admins");
@@ -208,8 +224,18 @@ test_manager(void)
 	CHECK_TEXT(text, "MAJORITY Three of A, B, C, D");
 	CHECK_STATUS(policy_describe(allocator, policy, &text, NULL), FB_OK);
 	CHECK_TEXT(text, "OR('A.member')");
+}
 
-	/* ApplicationPolicies */
+/* ApplicationPolicies */
+static void
+test_application_policies(void)
+{
+	PolicyManager *manager;
+	const Policy *policy;
+	FbBytes bytes;
+	FbError error;
+
+	manager = make_manager();
 	CHECK_STATUS(application_policy_of_reference(allocator, "/Channel/Application/MajorityAdmins",
 												 &bytes, NULL),
 				 FB_OK);
@@ -391,7 +417,9 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_satisfied());
 	CHECK_TEST(test_satisfied_errors());
-	CHECK_TEST(test_manager());
+	CHECK_TEST(test_meta_policies());
+	CHECK_TEST(test_manager_paths());
+	CHECK_TEST(test_application_policies());
 	CHECK_TEST(test_manager_errors());
 	CHECK_TEST(test_implicit_meta_text());
 	CHECK_TEST(walk_failures(work_compile));

@@ -75,11 +75,7 @@ test_layouts(void)
 		{"AND(OR(AND('A.peer','C.peer'),'B.peer'),'A.peer')", "C A B", "A B"},
 		{"OutOf(1,'A.peer','B.peer')", "", ""},
 	};
-	Common__ConfigGroup *channel = new_group();
-	Common__ConfigGroup *application = add_group(channel, "Application");
-	static const char *const names[] = {"A", "B", "C", "D", "E"};
 	const Policy *two[2];
-	PolicyManager *manager;
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 	{
@@ -95,6 +91,17 @@ test_layouts(void)
 	CHECK_TEXT(layouts_text(two, 2, "A B C D", 10), "A C, B C, A B D");
 	two[1] = NULL;
 	CHECK_TEXT(layouts_text(two, 2, "A B C D", 10), "");
+}
+
+/* meta policies of a channel */
+static void
+test_layouts_of_channel(void)
+{
+	Common__ConfigGroup *channel = new_group();
+	Common__ConfigGroup *application = add_group(channel, "Application");
+	static const char *const names[] = {"A", "B", "C", "D", "E"};
+	const Policy *two[2];
+	PolicyManager *manager;
 
 	for (size_t i = 0; i < 5; i++)
 	{
@@ -151,6 +158,59 @@ policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
 	return policy;
 }
 
+static const struct
+{
+	Common__MSPPrincipal__Classification kind;
+	const char *principal; /* hex */
+	size_t layouts_count;
+} layouts_of_kinds[] = {
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+	 "0a0141"
+	 "1000",
+	 1},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+	 "0a0141"
+	 "1003",
+	 1},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+	 "0a0141"
+	 "1001",
+	 0},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
+	 "0a0142"
+	 "1000",
+	 0},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT,
+	 "0a0141"
+	 "1203616263",
+	 0},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY,
+	 "0a0141"
+	 "120158",
+	 0},														  /* no certificate */
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: every endorser */
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "0801", 0}, /* anonymous */
+	/* combined: a member and a peer; a member and an admin; a member and anonymous */
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+	 "0a0712050a0141"
+	 "1000"
+	 "0a0712050a0141"
+	 "1003",
+	 1},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+	 "0a0712050a0141"
+	 "1000"
+	 "0a0712050a0141"
+	 "1001",
+	 0},
+	{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
+	 "0a0712050a0141"
+	 "1000"
+	 "0a060803"
+	 "12020801",
+	 0},
+};
+
 /*
  * Principals that are not roles: an endorser is its identity, and nominal; its organizational units
  * are unknown.
@@ -158,78 +218,35 @@ policy_of_principal(Common__MSPPrincipal__Classification kind, FbBytes bytes)
 static void
 test_layouts_of_kinds(void)
 {
-	static const struct
-	{
-		Common__MSPPrincipal__Classification kind;
-		const char *principal; /* hex */
-		size_t layouts_count;
-	} table[] = {
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
-		 "0a0141"
-		 "1000",
-		 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
-		 "0a0141"
-		 "1003",
-		 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
-		 "0a0141"
-		 "1001",
-		 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ROLE,
-		 "0a0142"
-		 "1000",
-		 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ORGANIZATION_UNIT,
-		 "0a0141"
-		 "1203616263",
-		 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__IDENTITY,
-		 "0a0141"
-		 "120158",
-		 0},														  /* no certificate */
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "", 2},	  /* nominal: every endorser */
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__ANONYMITY, "0801", 0}, /* anonymous */
-		/* combined: a member and a peer; a member and an admin; a member and anonymous */
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
-		 "0a0712050a0141"
-		 "1000"
-		 "0a0712050a0141"
-		 "1003",
-		 1},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
-		 "0a0712050a0141"
-		 "1000"
-		 "0a0712050a0141"
-		 "1001",
-		 0},
-		{COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED,
-		 "0a0712050a0141"
-		 "1000"
-		 "0a060803"
-		 "12020801",
-		 0},
-	};
-
 	PolicyEndorser endorsers[] = {{.msp_id = "C"}, {.msp_id = "A"}, {.msp_id = "A"}};
 	PolicyLayout *layouts;
 	size_t layouts_count;
 	const Policy *policy;
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+	for (size_t i = 0; i < sizeof(layouts_of_kinds) / sizeof(layouts_of_kinds[0]); i++)
 	{
-		policy = policy_of_principal(table[i].kind, from_hex(table[i].principal));
+		policy =
+			policy_of_principal(layouts_of_kinds[i].kind, from_hex(layouts_of_kinds[i].principal));
 		CHECK_STATUS(policy_layouts(allocator, &policy, 1, endorsers, 2, 10, &layouts,
 									&layouts_count, NULL),
 					 FB_OK);
-		if (!CHECK(layouts_count == table[i].layouts_count))
+		if (!CHECK(layouts_count == layouts_of_kinds[i].layouts_count))
 			fprintf(stderr, "    %zu: %zu\n", i, layouts_count);
 		for (size_t k = 0; k < layouts_count; k++)
 			CHECK(layouts[k].endorsers_count == 1 &&
 				  layouts[k].endorsers[0] == 1 - (layouts_count - 1 - k));
 	}
+}
 
-	/* one endorser and no other, byte for byte */
+/* one endorser and no other, byte for byte */
+static void
+test_layouts_of_identity(void)
+{
+	PolicyEndorser endorsers[] = {{.msp_id = "C"}, {.msp_id = "A"}, {.msp_id = "A"}};
+	PolicyLayout *layouts;
+	size_t layouts_count;
+	const Policy *policy;
+
 	for (uint32_t i = 1; i <= 2; i++)
 	{
 		FbBytes pem =
@@ -482,7 +499,9 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_layouts());
+	CHECK_TEST(test_layouts_of_channel());
 	CHECK_TEST(test_layouts_of_kinds());
+	CHECK_TEST(test_layouts_of_identity());
 	CHECK_TEST(test_random_layouts());
 	CHECK_TEST(test_large_layouts());
 	fb_arena_reset(&arena);

@@ -71,75 +71,72 @@ test_numbering(void)
 	CHECK(policy->rule.needed == 5 && policy->version == 0);
 }
 
+static const struct
+{
+	const char *text;
+	const char *message;
+	const char *detail; /* its beginning */
+} compile_errors[] = {
+	{"", "expected AND, OR or OutOf", "The policy is empty."},
+	{"   ", "expected AND, OR or OutOf", "At the end of the policy"},
+	{"'A.member'", "expected AND, OR or OutOf", "At character 1, before: 'A.member'"},
+	{"A.member", "expected AND, OR or OutOf", "At character 1, before: A.member"},
+	{"OR()", "expected a principal in quotes or an operator", "At character 4, before: )"},
+	{"And('A.MEMBER')", "the principal is not 'MSPID.role'", "At character 5, before: 'A.MEMBER')"},
+	{"OR('A')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('.member')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('A.')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('A.owner')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('Org_1.member')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('A.member ')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('\xc3\xa9.member')", "the principal is not 'MSPID.role'", "At character 4"},
+	{"OR('A.member', '\xc3\xa9', XOR('B.member'))", "the principal is not 'MSPID.role'",
+	 "At character 16"},
+	{"OR('A.member', XOR('B.member'))", "expected AND, OR or OutOf",
+	 "At character 16, before: XOR('B.member'))"},
+	{"aNd('A.member')", "expected AND, OR or OutOf", "At character 1"},
+	{"OR 'A.member'", "expected \"(\"", "At character 4, before: 'A.member'"},
+	{"OR('A.member'", "expected \",\" or \")\"", "At the end of the policy, after: OR('A.member'"},
+	{"OR('A.member',)", "expected a principal in quotes or an operator",
+	 "At character 15, before: )"},
+	{"OR('A.member' 'B.member')", "expected \",\" or \")\"", "At character 15"},
+	{"OR('A.member)", "the quote is not closed", "At character 4, before: 'A.member)"},
+	{"OR('A.member\")", "the quote is not closed", "At character 4"},
+	{"OR('A.member') ;", "expected the end of the policy", "At character 16, before: ;"},
+	{"OR('A.member'))", "expected the end of the policy", "At character 15, before: )"},
+	{"OutOf('A.member','B.member')", "expected the number of rules that OutOf needs",
+	 "At character 7"},
+	{"OutOf(1.5,'A.member')", "expected \",\" and the rules of OutOf", "At character 8"},
+	{"OutOf(,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
+	{"OutOf(1)", "expected \",\" and the rules of OutOf", "At character 8"},
+	{"OutOf(1,)", "expected a principal in quotes or an operator", "At character 9"},
+	{"OutOf(99999999999,'A.member')", "expected the number of rules that OutOf needs",
+	 "At character 7"},
+	{"OutOf(-,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
+	{"OutOf(4,'A.member','B.member')", "OutOf needs 4 of 2 rules", "At character 1"},
+	{"OutOf(-1,'A.member','B.member')", "OutOf needs -1 of 2 rules", "At character 1"},
+	{"OR(AND('A.member', OutOf(3,'A.member')))", "OutOf needs 3 of 1 rules", "At character 20"},
+	{"OR('A.member', \xff)", "the text is not UTF-8", ""},
+};
+
 static void
 test_compile_errors(void)
 {
-	static const struct
-	{
-		const char *text;
-		const char *message;
-		const char *detail; /* its beginning */
-	} errors[] = {
-		{"", "expected AND, OR or OutOf", "The policy is empty."},
-		{"   ", "expected AND, OR or OutOf", "At the end of the policy"},
-		{"'A.member'", "expected AND, OR or OutOf", "At character 1, before: 'A.member'"},
-		{"A.member", "expected AND, OR or OutOf", "At character 1, before: A.member"},
-		{"OR()", "expected a principal in quotes or an operator", "At character 4, before: )"},
-		{"And('A.MEMBER')", "the principal is not 'MSPID.role'",
-		 "At character 5, before: 'A.MEMBER')"},
-		{"OR('A')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('.member')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('A.')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('A.owner')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('Org_1.member')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('A.member ')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('\xc3\xa9.member')", "the principal is not 'MSPID.role'", "At character 4"},
-		{"OR('A.member', '\xc3\xa9', XOR('B.member'))", "the principal is not 'MSPID.role'",
-		 "At character 16"},
-		{"OR('A.member', XOR('B.member'))", "expected AND, OR or OutOf",
-		 "At character 16, before: XOR('B.member'))"},
-		{"aNd('A.member')", "expected AND, OR or OutOf", "At character 1"},
-		{"OR 'A.member'", "expected \"(\"", "At character 4, before: 'A.member'"},
-		{"OR('A.member'", "expected \",\" or \")\"",
-		 "At the end of the policy, after: OR('A.member'"},
-		{"OR('A.member',)", "expected a principal in quotes or an operator",
-		 "At character 15, before: )"},
-		{"OR('A.member' 'B.member')", "expected \",\" or \")\"", "At character 15"},
-		{"OR('A.member)", "the quote is not closed", "At character 4, before: 'A.member)"},
-		{"OR('A.member\")", "the quote is not closed", "At character 4"},
-		{"OR('A.member') ;", "expected the end of the policy", "At character 16, before: ;"},
-		{"OR('A.member'))", "expected the end of the policy", "At character 15, before: )"},
-		{"OutOf('A.member','B.member')", "expected the number of rules that OutOf needs",
-		 "At character 7"},
-		{"OutOf(1.5,'A.member')", "expected \",\" and the rules of OutOf", "At character 8"},
-		{"OutOf(,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
-		{"OutOf(1)", "expected \",\" and the rules of OutOf", "At character 8"},
-		{"OutOf(1,)", "expected a principal in quotes or an operator", "At character 9"},
-		{"OutOf(99999999999,'A.member')", "expected the number of rules that OutOf needs",
-		 "At character 7"},
-		{"OutOf(-,'A.member')", "expected the number of rules that OutOf needs", "At character 7"},
-		{"OutOf(4,'A.member','B.member')", "OutOf needs 4 of 2 rules", "At character 1"},
-		{"OutOf(-1,'A.member','B.member')", "OutOf needs -1 of 2 rules", "At character 1"},
-		{"OR(AND('A.member', OutOf(3,'A.member')))", "OutOf needs 3 of 1 rules", "At character 20"},
-		{"OR('A.member', \xff)", "the text is not UTF-8", ""},
-	};
 	FbError error;
 	FbBytes envelope;
-	char long_text[FB_POLICY_TEXT_BYTES_MAX + 2];
-	FbBuffer buffer;
-	FbBytes bytes;
 
-	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+	for (size_t i = 0; i < sizeof(compile_errors) / sizeof(compile_errors[0]); i++)
 	{
 		char message[FB_ERROR_MESSAGE_BYTES + 32];
 
-		snprintf(message, sizeof(message), "invalid policy: %s", errors[i].message);
-		CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(errors[i].text), &envelope, NULL,
-									&error),
+		snprintf(message, sizeof(message), "invalid policy: %s", compile_errors[i].message);
+		CHECK_STATUS(policy_compile(allocator, fb_bytes_of_text(compile_errors[i].text), &envelope,
+									NULL, &error),
 					 FB_INVALID_POLICY);
 		if (!CHECK_TEXT(error.message, message) ||
-			!CHECK(strncmp(error.detail, errors[i].detail, strlen(errors[i].detail)) == 0))
-			fprintf(stderr, "    of %s: %s\n", errors[i].text, error.detail);
+			!CHECK(strncmp(error.detail, compile_errors[i].detail,
+						   strlen(compile_errors[i].detail)) == 0))
+			fprintf(stderr, "    of %s: %s\n", compile_errors[i].text, error.detail);
 		CHECK(envelope.size == 0);
 	}
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_EMPTY, &envelope, NULL, NULL),
@@ -150,8 +147,18 @@ test_compile_errors(void)
 	CHECK_STATUS(policy_compile(allocator, FB_BYTES_LITERAL("OR\0('A.member')"), &envelope, NULL,
 								&error),
 				 FB_INVALID_POLICY);
+}
 
-	/* limits: bytes, depth, principals */
+/* limits: bytes, depth, principals */
+static void
+test_compile_limits(void)
+{
+	FbError error;
+	FbBytes envelope;
+	char long_text[FB_POLICY_TEXT_BYTES_MAX + 2];
+	FbBuffer buffer;
+	FbBytes bytes;
+
 	memset(long_text, ' ', sizeof(long_text));
 	CHECK_STATUS(policy_compile(allocator, fb_bytes(long_text, sizeof(long_text)), &envelope, NULL,
 								&error),
@@ -381,6 +388,7 @@ main(void)
 	CHECK_TEST(test_compile());
 	CHECK_TEST(test_numbering());
 	CHECK_TEST(test_compile_errors());
+	CHECK_TEST(test_compile_limits());
 	CHECK_TEST(test_notice());
 	CHECK_TEST(test_decode());
 	CHECK_TEST(test_decode_limits());

@@ -290,10 +290,21 @@ test_evidence(void)
 											  .commit_index = 9}),
 				 FB_CORRUPTED);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_LOST_ENTRIES && update.evidence.index == 9);
-	/*
-	 * Votes that were not requested: of a future term, and of one in which this node voted for
-	 * another.
-	 */
+}
+
+/*
+ * Votes that were not requested: of a future term, and of one in which this node voted for
+ * another.
+ */
+static void
+test_evidence_of_votes(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft = started(&event, FB_OK);
+
+	CHECK_STATUS(receive(raft,
+						 (RaftMessage) {.type = RAFT_HEARTBEAT, .from = 3, .to = 2, .term = 3}),
+				 FB_OK);
 	CHECK_STATUS(receive(raft,
 						 (RaftMessage) {.type = RAFT_VOTE_RESPONSE, .from = 1, .to = 2, .term = 4}),
 				 FB_CORRUPTED);
@@ -322,8 +333,13 @@ test_evidence(void)
 											  .rejected = true}),
 				 FB_OK);
 	CHECK(update.evidence.kind == RAFT_EVIDENCE_NONE && update.term == 4);
+}
 
-	raft = leader_of_three(2, 1000);
+static void
+test_evidence_of_confirmation(void)
+{
+	Raft *raft = leader_of_three(2, 1000);
+
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
 											  .to = 1,
@@ -397,7 +413,6 @@ static void
 test_recovery(void)
 {
 	RaftEvent event = start_event(2, 3);
-	RaftEvent transfer = {.type = RAFT_EVENT_TRANSFER, .transfer = {.to = 2}};
 	uint8_t memory[RAFT_MEMORY_BYTES_MAX] = {1};
 	Raft *raft;
 
@@ -447,6 +462,17 @@ test_recovery(void)
 											  .recovered = true}),
 				 FB_OK);
 	CHECK(update.participation == RAFT_RECOVERING);
+}
+
+/* a recovering node neither votes nor becomes a candidate */
+static void
+test_recovering_votes(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft;
+
+	event.start.recovery = RAFT_RECOVERY_TOLD;
+	raft = started(&event, FB_OK);
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_VOTE,
 											  .from = 3,
 											  .to = 2,
@@ -460,10 +486,17 @@ test_recovery(void)
 						 (RaftMessage) {.type = RAFT_TIMEOUT_NOW, .from = 3, .to = 2, .term = 9}),
 				 FB_OK);
 	CHECK(update.role == RAFT_FOLLOWER);
+}
 
-	/*
-	 * A node with a vote accepts a late answer to its hello once, but no other, and no heartbeat.
-	 */
+/*
+ * A node with a vote accepts a late answer to its hello once, but no other, and no heartbeat.
+ */
+static void
+test_late_hello_response(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft;
+
 	event = start_event(2, 3);
 	raft = started(&event, FB_OK);
 	CHECK(update.participation == RAFT_VOTING && update.hard_state.established);
@@ -490,8 +523,15 @@ test_recovery(void)
 				 FB_OK);
 	CHECK(update.participation == RAFT_RECOVERING && update.persist_hard_state &&
 		  update.hard_state.recovery_witness == 1);
+}
 
-	/* a leader does not count a node that recovers */
+/* a leader does not count a node that recovers */
+static void
+test_recovering_follower(void)
+{
+	RaftEvent transfer = {.type = RAFT_EVENT_TRANSFER, .transfer = {.to = 2}};
+	Raft *raft;
+
 	raft = leader_of_three(2, 1000);
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_HEARTBEAT_RESPONSE,
 											  .from = 2,
@@ -545,8 +585,13 @@ main(void)
 	CHECK_TEST(test_fixed_configuration());
 	CHECK_TEST(test_term_jumps());
 	CHECK_TEST(test_evidence());
+	CHECK_TEST(test_evidence_of_votes());
+	CHECK_TEST(test_evidence_of_confirmation());
 	CHECK_TEST(test_refuted_leader());
 	CHECK_TEST(test_recovery());
+	CHECK_TEST(test_recovering_votes());
+	CHECK_TEST(test_late_hello_response());
+	CHECK_TEST(test_recovering_follower());
 	fb_arena_reset(&arena);
 	return check_finish("raft/evidence");
 }

@@ -6,7 +6,6 @@ test_start(void)
 {
 	RaftTrailEntry entries[] = {{1, 10}, {3, 10}, {2, 10}};
 	RaftEvent event = start_event(0, 3);
-	RaftEvent configure;
 	Raft *raft;
 
 	started(&event, FB_INVALID_ARGUMENT);
@@ -51,8 +50,16 @@ test_start(void)
 	CHECK_STATUS(raft_step(raft, &event, &update, &error), FB_INVALID_ARGUMENT);
 	CHECK_STATUS(raft_create(&arena.allocator, &raft, NULL), FB_OK);
 	CHECK_STATUS(timeout(raft, 1), FB_INVALID_ARGUMENT);
+}
 
-	/* a single voter leads at once; a node that is not a voter waits for ever */
+/* a single voter leads at once; a node that is not a voter waits for ever */
+static void
+test_single_voter(void)
+{
+	RaftEvent event = start_event(0, 3);
+	RaftEvent configure;
+	Raft *raft;
+
 	event = start_event(1, 1);
 	raft = started(&event, FB_OK);
 	CHECK(update.deadline_ms == 1000);
@@ -83,7 +90,6 @@ test_leader(void)
 	RaftEvent event = start_event(2, 3);
 	Raft *raft = started(&event, FB_OK);
 	RaftStatus status;
-	RaftConfiguration next = {0};
 
 	CHECK_STATUS(submit(raft, 1, 10), FB_NO_LEADER);
 	raft = leader_of_three(2, 1000);
@@ -121,6 +127,14 @@ test_leader(void)
 	CHECK(update.messages_count == 0);
 	CHECK_STATUS(persisted(raft, 8, 1), FB_OK);
 	CHECK(update.commit_index == 3);
+}
+
+/* an index that no follower can have confirmed, the messages of another leader, endless terms */
+static void
+test_messages_to_leader(void)
+{
+	Raft *raft = leader_of_three(2, 1000);
+
 	/* an index that no follower can have confirmed */
 	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND_RESPONSE,
 											  .from = 2,
@@ -154,6 +168,17 @@ test_leader(void)
 				 FB_OK);
 	CHECK(update.term == 1 && update.role == RAFT_LEADER && !update.persist_hard_state);
 
+	/* time does not go backwards */
+	CHECK(timeout(raft, 1) == FB_OK && update.messages_count == 0);
+}
+
+static void
+test_quorum_of_next(void)
+{
+	Raft *raft = leader_of_three(2, 1000);
+	RaftStatus status;
+	RaftConfiguration next = {0};
+
 	/* 2 and 3 have answered, 4 never */
 	raft_status(raft, &status);
 	next = status.configuration;
@@ -164,15 +189,17 @@ test_leader(void)
 	CHECK(!raft_status_keeps_quorum(&status, &next));
 	CHECK(raft_configuration_remove(&next, 2) && !raft_configuration_remove(&next, 2));
 	CHECK(raft_status_keeps_quorum(&status, &next));
+}
 
-	/* time does not go backwards */
-	CHECK(timeout(raft, 1) == FB_OK && update.messages_count == 0);
+/*
+ * 2 followers, 64 messages each, every entry larger than a message and so alone: one update
+ * cannot hold all of them, the next one continues at once.
+ */
+static void
+test_full_update(void)
+{
+	Raft *raft = leader_of_three(RAFT_IN_FLIGHT_MAX, 1);
 
-	/*
-	 * 2 followers, 64 messages each, every entry larger than a message and so alone: one update
-	 * cannot hold all of them, the next one continues at once.
-	 */
-	raft = leader_of_three(RAFT_IN_FLIGHT_MAX, 1);
 	CHECK_STATUS(submit(raft, 100, 5), FB_OK);
 	CHECK(update.messages_count == RAFT_UPDATE_APPENDS_MAX &&
 		  update.messages[0].entries_count == 1 && update.deadline_ms <= raft->now_ms);
@@ -190,7 +217,6 @@ test_follower(void)
 	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
 						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
 	RaftEntry others[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
-	RaftEntry bad[] = {{1, RAFT_ENTRY_CONFIGURATION, FB_BYTES_LITERAL("\1")}};
 	RaftMessage append = {.type = RAFT_APPEND,
 						  .from = 1,
 						  .to = 2,
@@ -231,6 +257,36 @@ test_follower(void)
 	CHECK_STATUS(receive(raft, conflict), FB_OK);
 	CHECK(update.truncate_from_index == 2 && update.entries.count == 1 &&
 		  update.entries.first_index == 2 && update.last_index == 2);
+}
+
+/* messages of a leader that must not change anything */
+static void
+test_follower_checks(void)
+{
+	RaftEvent event = start_event(2, 3);
+	Raft *raft = started(&event, FB_OK);
+	RaftEntry entries[] = {{1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("a")},
+						   {1, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("b")}};
+	RaftEntry others[] = {{2, RAFT_ENTRY_DATA, FB_BYTES_LITERAL("c")}};
+	RaftEntry bad[] = {{1, RAFT_ENTRY_CONFIGURATION, FB_BYTES_LITERAL("\1")}};
+	RaftMessage append = {.type = RAFT_APPEND,
+						  .from = 1,
+						  .to = 2,
+						  .term = 1,
+						  .commit_index = 1,
+						  .entries_count = 2,
+						  .entries = entries};
+	RaftMessage conflict = {.type = RAFT_APPEND,
+							.from = 3,
+							.to = 2,
+							.term = 2,
+							.index = 1,
+							.log_term = 1,
+							.entries_count = 1,
+							.entries = others};
+
+	CHECK_STATUS(receive(raft, append), FB_OK);
+	CHECK_STATUS(receive(raft, conflict), FB_OK);
 	/*
 	 * An empty append proves equality up to its position only: the entries after it may be another
 	 * leader's, whatever the leader has committed.
@@ -580,8 +636,13 @@ main(void)
 {
 	fb_arena_init(&arena);
 	CHECK_TEST(test_start());
+	CHECK_TEST(test_single_voter());
 	CHECK_TEST(test_leader());
+	CHECK_TEST(test_messages_to_leader());
+	CHECK_TEST(test_quorum_of_next());
+	CHECK_TEST(test_full_update());
 	CHECK_TEST(test_follower());
+	CHECK_TEST(test_follower_checks());
 	CHECK_TEST(test_truncation());
 	CHECK_TEST(test_full_log());
 	CHECK_TEST(test_uncommitted_limit());

@@ -198,73 +198,73 @@ bytes_of_hex(const char *hex)
 	return fb_bytes(bytes, strlen(hex) / 2);
 }
 
+static const struct
+{
+	CryptoCurve curve;
+	const char *s;	 /* content of its INTEGER */
+	const char *low; /* the same in low form; NULL: no signature */
+} scalar_edges[] = {
+	{CRYPTO_P256, "01", "01"},
+	{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8",
+	 "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
+	{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a9",
+	 "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
+	{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550", "01"},
+	{CRYPTO_P256, "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
+	{CRYPTO_P256, "0080", "0080"},
+	{CRYPTO_P256, "00ff", "00ff"},
+	{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", NULL},
+	{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632552", NULL},
+	{CRYPTO_P256, "010000000000000000000000000000000000000000000000000000000000000000", NULL},
+	{CRYPTO_P256,
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", NULL},
+	{CRYPTO_P384, "01", "01"},
+	{CRYPTO_P384,
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9",
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
+	{CRYPTO_P384,
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294ba",
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
+	{CRYPTO_P384,
+	 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52972",
+	 "01"},
+	{CRYPTO_P384,
+	 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
+	{CRYPTO_P384, "0080", "0080"},
+	{CRYPTO_P384, "00ff", "00ff"},
+	{CRYPTO_P384,
+	 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
+	 NULL},
+	{CRYPTO_P384,
+	 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52974",
+	 NULL},
+	{CRYPTO_P384,
+	 "01000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+	 NULL},
+	{CRYPTO_P384,
+	 "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+	 NULL},
+	{CRYPTO_P256, "", NULL},
+	{CRYPTO_P256, "00", NULL},
+	{CRYPTO_P256, "0001", NULL}, /* not the shortest form */
+	{CRYPTO_P256, "80", NULL},	 /* negative */
+};
+
 /* Signatures (1, s) at the limits of s: half of the order, rounded down, is the largest low one. */
 static void
 test_scalar_edges(void)
 {
-	static const struct
-	{
-		CryptoCurve curve;
-		const char *s;	 /* content of its INTEGER */
-		const char *low; /* the same in low form; NULL: no signature */
-	} cases[] = {
-		{CRYPTO_P256, "01", "01"},
-		{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8",
-		 "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
-		{CRYPTO_P256, "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a9",
-		 "7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8"},
-		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632550", "01"},
-		{CRYPTO_P256, "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
-		{CRYPTO_P256, "0080", "0080"},
-		{CRYPTO_P256, "00ff", "00ff"},
-		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551", NULL},
-		{CRYPTO_P256, "00ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632552", NULL},
-		{CRYPTO_P256, "010000000000000000000000000000000000000000000000000000000000000000", NULL},
-		{CRYPTO_P256,
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff", NULL},
-		{CRYPTO_P384, "01", "01"},
-		{CRYPTO_P384,
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9",
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
-		{CRYPTO_P384,
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294ba",
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffe3b1a6c0fa1b96efac0d06d9245853bd76760cb5666294b9"},
-		{CRYPTO_P384,
-		 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52972",
-		 "01"},
-		{CRYPTO_P384,
-		 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		 "7fffffff7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"},
-		{CRYPTO_P384, "0080", "0080"},
-		{CRYPTO_P384, "00ff", "00ff"},
-		{CRYPTO_P384,
-		 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
-		 NULL},
-		{CRYPTO_P384,
-		 "00ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52974",
-		 NULL},
-		{CRYPTO_P384,
-		 "01000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
-		 NULL},
-		{CRYPTO_P384,
-		 "7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
-		 NULL},
-		{CRYPTO_P256, "", NULL},
-		{CRYPTO_P256, "00", NULL},
-		{CRYPTO_P256, "0001", NULL}, /* not the shortest form */
-		{CRYPTO_P256, "80", NULL},	 /* negative */
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (size_t i = 0; i < sizeof(scalar_edges) / sizeof(scalar_edges[0]); i++)
 	{
 		for (int order = 0; order < 2; order++)
 		{
 			/* s as the second number, and as the first one, where it may be high */
-			FbBytes s = bytes_of_hex(cases[i].s);
-			FbBytes low = bytes_of_hex(cases[i].low == NULL ? ""
-									   : order == 0			? cases[i].low
-															: cases[i].s);
+			FbBytes s = bytes_of_hex(scalar_edges[i].s);
+			FbBytes low = bytes_of_hex(scalar_edges[i].low == NULL ? ""
+									   : order == 0				   ? scalar_edges[i].low
+																   : scalar_edges[i].s);
 			FbBytes made;
 			uint8_t der[128];
 			size_t size = 2;
@@ -281,11 +281,11 @@ test_scalar_edges(void)
 			}
 			der[0] = 0x30;
 			der[1] = (uint8_t) (size - 2);
-			if (!CHECK_STATUS(crypto_signature_to_low_s(cases[i].curve, fb_bytes(der, size), memory,
-														&made, NULL),
-							  cases[i].low == NULL ? FB_INVALID_SIGNATURE : FB_OK))
-				fprintf(stderr, "    %s\n", cases[i].s);
-			if (cases[i].low == NULL)
+			if (!CHECK_STATUS(crypto_signature_to_low_s(scalar_edges[i].curve, fb_bytes(der, size),
+														memory, &made, NULL),
+							  scalar_edges[i].low == NULL ? FB_INVALID_SIGNATURE : FB_OK))
+				fprintf(stderr, "    %s\n", scalar_edges[i].s);
+			if (scalar_edges[i].low == NULL)
 				continue;
 			if (order == 0)
 				CHECK(made.size == 7 + low.size &&

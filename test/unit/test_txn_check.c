@@ -77,9 +77,6 @@ test_checks(FbAllocator *allocator)
 	TxView view;
 	TxCode code;
 	FbError why;
-	Envelope parts;
-	FbBytes ids[6] = {B("a"), B("b"), B("a"), FB_BYTES_EMPTY, B("b"), FB_BYTES_EMPTY};
-	uint8_t codes[6] = {0, 10, 0, 0, 0, 0};
 
 	CHECK(sizeof(knob_codes) / sizeof(knob_codes[0]) == KNOBS_COUNT);
 	for (size_t i = 0; i < KNOBS_COUNT; i++)
@@ -99,11 +96,19 @@ test_checks(FbAllocator *allocator)
 					 FB_OK);
 		CHECK(code == knob_codes[i].code);
 	}
+}
 
-	/*
-	 * the id under which the ledger stores a transaction without one, and with one that is not its
-	 * own
-	 */
+/*
+ * the id under which the ledger stores a transaction without one, and with one that is not its
+ * own
+ */
+static void
+test_ledger_ids(FbAllocator *allocator)
+{
+	TxView view;
+	TxCode code;
+	Envelope parts;
+
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, NO_TX_ID), B("mychannel"),
 								 &view, &code, NULL),
 				 FB_OK);
@@ -120,8 +125,16 @@ test_checks(FbAllocator *allocator)
 				 FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, ZERO_IN_CHANNEL), &parts, NULL),
 				 FB_MALFORMED_MESSAGE);
+}
 
-	/* the view of a valid transaction */
+/* the view of a valid transaction */
+static void
+test_valid_view(FbAllocator *allocator)
+{
+	TxView view;
+	TxCode code;
+	Envelope parts;
+
 	CHECK_STATUS(check_structure(allocator, make_envelope(allocator, AS_IT_IS), B("mychannel"),
 								 &view, &code, NULL),
 				 FB_OK);
@@ -152,8 +165,15 @@ test_checks(FbAllocator *allocator)
 	for (size_t i = ENVELOPE_BROKEN; i <= SIGNATURE_HEADER_BROKEN; i++)
 		CHECK_STATUS(envelope_parse(allocator, make_envelope(allocator, (Knob) i), &parts, NULL),
 					 FB_MALFORMED_MESSAGE);
+}
 
-	/* only transactions that are still valid count, the first stays */
+/* only transactions that are still valid count, the first stays */
+static void
+test_marked_duplicates(FbAllocator *allocator)
+{
+	FbBytes ids[6] = {B("a"), B("b"), B("a"), FB_BYTES_EMPTY, B("b"), FB_BYTES_EMPTY};
+	uint8_t codes[6] = {0, 10, 0, 0, 0, 0};
+
 	CHECK_STATUS(check_mark_duplicates(allocator, ids, codes, 6, NULL), FB_OK);
 	CHECK(codes[0] == 0 && codes[1] == 10 && codes[2] == 9 && codes[3] == 0 && codes[4] == 0 &&
 		  codes[5] == 0);
@@ -276,6 +296,9 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_codes());
 	CHECK_TEST(test_checks(&arena.allocator));
+	CHECK_TEST(test_ledger_ids(&arena.allocator));
+	CHECK_TEST(test_valid_view(&arena.allocator));
+	CHECK_TEST(test_marked_duplicates(&arena.allocator));
 	CHECK_TEST(test_duplicates(&arena.allocator));
 	CHECK_TEST(test_failures());
 	fb_arena_reset(&arena);

@@ -38,13 +38,9 @@ test_compare(FbAllocator *allocator)
 {
 	ProposalInput input = v4_input();
 	ProposalView proposal;
-	ProposalView other_proposal;
 	ProposalResponse responses[2] = {0};
 	ResponseDifference *differences;
 	size_t count;
-	ChaincodeEvent event = {B("basic"), B("id"), B("name"), B("payload")};
-	FbBytes event_bytes;
-	FbBytes base;
 	static const struct
 	{
 		int variant;
@@ -59,12 +55,8 @@ test_compare(FbAllocator *allocator)
 	};
 
 	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
-	input.is_init = true;
-	CHECK_STATUS(proposal_build(allocator, &input, &other_proposal, NULL), FB_OK);
-	CHECK_STATUS(response_event_pack(allocator, &event, &event_bytes, NULL), FB_OK);
-	base =
+	responses[0].payload =
 		make_payload(allocator, &proposal, results_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
-	responses[0].payload = base;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
 		responses[1].payload =
@@ -79,6 +71,24 @@ test_compare(FbAllocator *allocator)
 		CHECK(differences[0].expected_present == (cases[i].variant != 6) &&
 			  differences[0].actual_present);
 	}
+}
+
+/* the values that differ, as text */
+static void
+test_compare_texts(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalResponse responses[2] = {0};
+	ResponseDifference *differences;
+	size_t count;
+	ChaincodeEvent event = {B("basic"), B("id"), B("name"), B("payload")};
+	FbBytes event_bytes;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
+	CHECK_STATUS(response_event_pack(allocator, &event, &event_bytes, NULL), FB_OK);
+	responses[0].payload =
+		make_payload(allocator, &proposal, results_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
 	responses[1].payload =
 		make_payload(allocator, &proposal, results_hex(allocator, 1), "1.0", 200, FB_BYTES_EMPTY);
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
@@ -96,6 +106,26 @@ test_compare(FbAllocator *allocator)
 			  differences[3].kind == RESPONSE_DIFFERS_CHAINCODE);
 		CHECK(fb_bytes_equal(differences[3].actual, B("basic 1.1")));
 	}
+}
+
+/* payloads of another proposal, that cannot be read, or with the same content in other bytes */
+static void
+test_compare_payloads(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalView other_proposal;
+	ProposalResponse responses[2] = {0};
+	ResponseDifference *differences;
+	size_t count;
+	FbBytes base;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
+	input.is_init = true;
+	CHECK_STATUS(proposal_build(allocator, &input, &other_proposal, NULL), FB_OK);
+	base =
+		make_payload(allocator, &proposal, results_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
+	responses[0].payload = base;
 	responses[1].payload = make_payload(allocator, &other_proposal, results_hex(allocator, 0),
 										"1.0", 200, FB_BYTES_EMPTY);
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
@@ -118,10 +148,25 @@ test_compare(FbAllocator *allocator)
 	}
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
 	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
-	/*
-	 * Elements that only the first has; a metadata deletion; if the first is unreadable there is
-	 * one line, the others are listed one by one.
-	 */
+}
+
+/*
+ * Elements that only the first has; a metadata deletion; if the first is unreadable there is
+ * one line, the others are listed one by one.
+ */
+static void
+test_compare_elements(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalResponse responses[2] = {0};
+	ResponseDifference *differences;
+	size_t count;
+	FbBytes base;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
+	base =
+		make_payload(allocator, &proposal, results_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
 	responses[0].payload =
 		make_payload(allocator, &proposal, results_hex(allocator, 6), "1.0", 200, FB_BYTES_EMPTY);
 	responses[1].payload = base;
@@ -151,6 +196,18 @@ test_compare(FbAllocator *allocator)
 		CHECK(count == 2 && differences[0].response_index == 0 &&
 			  differences[1].response_index == 2);
 	}
+}
+
+static void
+test_compare_order(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalResponse responses[2] = {0};
+	ResponseDifference *differences;
+	size_t count;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
 	/* the order of a set is no difference of content */
 	responses[0].payload = make_payload(allocator, &proposal,
 										"12150a016e12101a060a016b1a01761a060a016c1a0176"
@@ -162,7 +219,19 @@ test_compare(FbAllocator *allocator)
 										"1.0", 200, FB_BYTES_EMPTY);
 	CHECK_STATUS(response_compare(allocator, responses, 2, &differences, &count, NULL), FB_OK);
 	CHECK(count == 1 && differences[0].kind == RESPONSE_DIFFERS_ENCODING);
-	/* long ranges are compared by their hashes, and a long list of differences is cut */
+}
+
+/* long ranges are compared by their hashes, and a long list of differences is cut */
+static void
+test_compare_long(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalResponse responses[2] = {0};
+	ResponseDifference *differences;
+	size_t count;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
 	responses[0].payload =
 		make_payload(allocator, &proposal, many_hex(allocator, 0), "1.0", 200, FB_BYTES_EMPTY);
 	responses[1].payload =
@@ -190,6 +259,11 @@ main(void)
 
 	fb_arena_init(&arena);
 	CHECK_TEST(test_compare(&arena.allocator));
+	CHECK_TEST(test_compare_texts(&arena.allocator));
+	CHECK_TEST(test_compare_payloads(&arena.allocator));
+	CHECK_TEST(test_compare_elements(&arena.allocator));
+	CHECK_TEST(test_compare_order(&arena.allocator));
+	CHECK_TEST(test_compare_long(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("txn/compare");
 }

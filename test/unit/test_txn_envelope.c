@@ -16,6 +16,22 @@ contains(FbBytes bytes, FbBytes part)
 	return false;
 }
 
+/* two endorsers, one of them twice, and a response without endorser */
+static void
+make_responses(FbAllocator *allocator, const ProposalView *proposal, ProposalResponse responses[4])
+{
+	for (int i = 0; i < 4; i++)
+	{
+		responses[i] = (ProposalResponse) {
+			.response = {200, FB_BYTES_EMPTY, B("done")},
+			.payload = make_payload(allocator, proposal, V6_RESULTS, "1.0", 200, FB_BYTES_EMPTY),
+			.endorser = i == 1 ? B("Org2") : B("Org1"),
+			.signature = i == 2 ? B("again") : B("sig"),
+		};
+	}
+	responses[3].endorser = FB_BYTES_EMPTY;
+}
+
 static void
 test_assembly(FbAllocator *allocator)
 {
@@ -23,7 +39,6 @@ test_assembly(FbAllocator *allocator)
 	TransientEntry transient = {B("secret"), B("hush")};
 	ProposalView proposal;
 	ProposalResponse responses[4];
-	ProposalResponse many[FB_ENDORSEMENTS_MAX + 1];
 	EnvelopePayload payload;
 	FbBytes envelope;
 	TxView view;
@@ -36,16 +51,7 @@ test_assembly(FbAllocator *allocator)
 	input.transient = &transient;
 	input.transient_count = 1;
 	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
-	for (int i = 0; i < 4; i++)
-	{
-		responses[i] = (ProposalResponse) {
-			.response = {200, FB_BYTES_EMPTY, B("done")},
-			.payload = make_payload(allocator, &proposal, V6_RESULTS, "1.0", 200, FB_BYTES_EMPTY),
-			.endorser = i == 1 ? B("Org2") : B("Org1"),
-			.signature = i == 2 ? B("again") : B("sig"),
-		};
-	}
-	responses[3].endorser = FB_BYTES_EMPTY;
+	make_responses(allocator, &proposal, responses);
 	CHECK_STATUS(envelope_assemble(allocator, &proposal, responses, 4, &payload, NULL), FB_OK);
 	crypto_sha256(payload.bytes, digest);
 	CHECK(memcmp(digest, payload.digest, 32) == 0);
@@ -59,7 +65,20 @@ test_assembly(FbAllocator *allocator)
 		  contains(envelope, B("asset1")));
 	CHECK_STATUS(response_compare(allocator, responses, 4, &differences, &count, NULL), FB_OK);
 	CHECK(count == 0);
+}
 
+static void
+test_assembly_refused(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	ProposalView proposal;
+	ProposalResponse responses[4];
+	ProposalResponse many[FB_ENDORSEMENTS_MAX + 1];
+	EnvelopePayload payload;
+	FbError error;
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
+	make_responses(allocator, &proposal, responses);
 	CHECK_STATUS(envelope_assemble(allocator, &proposal, responses, 0, &payload, &error),
 				 FB_ENDORSEMENT_FAILED);
 	CHECK_TEXT(error.message, "no endorsement was given");
@@ -114,22 +133,11 @@ static void
 test_messages(FbAllocator *allocator)
 {
 	FbBytes request_bytes = check_read_file("test/vectors/tx/1-EndorseRequest.pb");
-	FbBytes response_bytes = check_read_file("test/vectors/tx/2-EndorseResponse.pb");
-	FbBytes submit_bytes = check_read_file("test/vectors/tx/3-SubmitRequest.pb");
 	Gateway__EndorseRequest *request;
-	Gateway__EndorseResponse *endorsed;
-	Gateway__SubmitRequest *submit;
 	ProposalView view;
 	ProposalInput input = {0};
 	ProposalView again;
 	FbBytes bytes;
-	FbBytes again_bytes;
-	TxView tx;
-	TxCode code;
-	ProposalResponse responses[4] = {0};
-	ResponsePayload content;
-	EnvelopePayload payload;
-	Envelope envelope;
 
 	CHECK_STATUS(PROTO_UNPACK(gateway__endorse_request, request_bytes, allocator, &request, NULL),
 				 FB_OK);
@@ -157,8 +165,33 @@ test_messages(FbAllocator *allocator)
 	}
 	CHECK(fb_bytes_equal(again.bytes, view.bytes));
 	CHECK(memcmp(again.proposal_hash, view.proposal_hash, 32) == 0);
+	free((void *) request_bytes.data);
+}
 
-	/* the prepared transaction, assembled again from its endorsements */
+/* the prepared transaction, assembled again from its endorsements */
+static void
+test_prepared_message(FbAllocator *allocator)
+{
+	FbBytes request_bytes = check_read_file("test/vectors/tx/1-EndorseRequest.pb");
+	Gateway__EndorseRequest *request;
+	FbBytes response_bytes = check_read_file("test/vectors/tx/2-EndorseResponse.pb");
+	FbBytes submit_bytes = check_read_file("test/vectors/tx/3-SubmitRequest.pb");
+	Gateway__EndorseResponse *endorsed;
+	Gateway__SubmitRequest *submit;
+	ProposalView view;
+	FbBytes bytes;
+	FbBytes again_bytes;
+	TxView tx;
+	TxCode code;
+	ProposalResponse responses[4] = {0};
+	ResponsePayload content;
+	EnvelopePayload payload;
+	Envelope envelope;
+
+	CHECK_STATUS(PROTO_UNPACK(gateway__endorse_request, request_bytes, allocator, &request, NULL),
+				 FB_OK);
+	CHECK_STATUS(proto_pack(&request->proposed_transaction->base, allocator, &bytes, NULL), FB_OK);
+	CHECK_STATUS(proposal_parse_signed(allocator, bytes, &view, NULL), FB_OK);
 	CHECK_STATUS(PROTO_UNPACK(gateway__endorse_response, response_bytes, allocator, &endorsed,
 							  NULL),
 				 FB_OK);
@@ -273,7 +306,9 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_envelope_tx_id());
 	CHECK_TEST(test_assembly(&arena.allocator));
+	CHECK_TEST(test_assembly_refused(&arena.allocator));
 	CHECK_TEST(test_messages(&arena.allocator));
+	CHECK_TEST(test_prepared_message(&arena.allocator));
 	CHECK_TEST(test_generic(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("txn/envelope");

@@ -47,9 +47,6 @@ test_budget(FbAllocator *allocator)
 		fb_allocate_array(allocator, FB_ADMITTED_RANGES_MAX + 1, sizeof(RwSetRange));
 	RwSetCollection *collections =
 		fb_allocate_array(allocator, FB_ADMITTED_COLLECTIONS_MAX + 1, sizeof(RwSetCollection));
-	RwSetWrite *writes = fb_allocate_array(allocator, 200000, sizeof(RwSetWrite));
-	RwSetMetadataEntry entry = {B(RWSET_VALIDATION_PARAMETER), FB_BYTES_EMPTY};
-	RwSetMetadataWrite guard = {B("k"), &entry, 1};
 	FbBytes hashes[3] = {B("a"), B("b"), B("c")};
 	RwSetNamespace one = {.name = B("basic")};
 	RwSet rwset = {.namespaces = namespaces, .namespaces_count = FB_ADMITTED_NAMESPACES_MAX};
@@ -91,7 +88,21 @@ test_budget(FbAllocator *allocator)
 	ranges[0].merkle = (RwSetMerkle) {1, UINT32_MAX, hashes, 3};
 	expect_limit(allocator, &rwset, 1, "");
 	one.ranges_count = 0;
+}
 
+/* policies of keys, and written keys */
+static void
+test_budget_of_writes(FbAllocator *allocator)
+{
+	RwSetNamespace *namespaces =
+		fb_allocate_array(allocator, FB_ADMITTED_NAMESPACES_MAX + 1, sizeof(RwSetNamespace));
+	RwSetWrite *writes = fb_allocate_array(allocator, 200000, sizeof(RwSetWrite));
+	RwSetMetadataEntry entry = {B(RWSET_VALIDATION_PARAMETER), FB_BYTES_EMPTY};
+	RwSetMetadataWrite guard = {B("k"), &entry, 1};
+	RwSetNamespace one = {.name = B("basic")};
+	RwSet rwset = {.namespaces = namespaces, .namespaces_count = FB_ADMITTED_NAMESPACES_MAX};
+
+	rwset = (RwSet) {.namespaces = &one, .namespaces_count = 1};
 	one.metadata_writes = &guard;
 	one.metadata_writes_count = 1;
 	entry.value = wide_policy(allocator, FB_ADMITTED_KEY_POLICY_RULES_MAX,
@@ -120,6 +131,7 @@ main(void)
 	fb_arena_init(&arena);
 	CHECK_TEST(test_limits(&arena.allocator));
 	CHECK_TEST(test_budget(&arena.allocator));
+	CHECK_TEST(test_budget_of_writes(&arena.allocator));
 	fb_arena_reset(&arena);
 	return check_finish("txn/limits");
 }

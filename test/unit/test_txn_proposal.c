@@ -36,17 +36,8 @@ static void
 test_proposal(FbAllocator *allocator)
 {
 	ProposalInput input = v4_input();
-	TransientEntry transient[2] = {{B("b"), B("2")}, {B("a"), B("")}};
 	ProposalView proposal;
-	ProposalView with_transient;
 	ProposalView view;
-	FbBytes signed_bytes;
-	FbError error;
-	static const char *const bad_inputs[6] = {
-		"channel id must not be empty",	  "chaincode name must not be empty",
-		"creator must not be empty",	  "nonce must not be empty",
-		"channel id is not a valid text", "chaincode name is not a valid text",
-	};
 	char tx_id[TX_ID_LENGTH + 1];
 	uint8_t digest[32];
 
@@ -75,8 +66,19 @@ test_proposal(FbAllocator *allocator)
 	CHECK(fb_bytes_equal(view.chaincode_name, B("basic")) &&
 		  fb_bytes_equal(view.channel_id, B("mychannel")));
 	CHECK(view.transient_count == 0 && !view.timestamp.present);
+}
 
-	/* the transient map changes the bytes that the client signs, not those that are endorsed */
+/* the transient map changes the bytes that the client signs, not those that are endorsed */
+static void
+test_proposal_transient(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	TransientEntry transient[2] = {{B("b"), B("2")}, {B("a"), B("")}};
+	ProposalView proposal;
+	ProposalView with_transient;
+	ProposalView view;
+	FbBytes signed_bytes;
+
 	input.transient = transient;
 	input.transient_count = 2;
 	input.timestamp = (TxTime) {true, 1700000000, 5};
@@ -96,8 +98,25 @@ test_proposal(FbAllocator *allocator)
 	CHECK(view.timestamp.present && view.timestamp.seconds == 1700000000 &&
 		  view.timestamp.nanoseconds == 5);
 	CHECK(memcmp(view.proposal_hash, proposal.proposal_hash, 32) == 0);
+}
 
-	/* invalid input */
+/* invalid input */
+static void
+test_proposal_invalid(FbAllocator *allocator)
+{
+	ProposalInput input = v4_input();
+	TransientEntry transient[2] = {{B("b"), B("2")}, {B("a"), B("")}};
+	ProposalView proposal;
+	ProposalView view;
+	FbBytes signed_bytes;
+	FbError error;
+	static const char *const bad_inputs[6] = {
+		"channel id must not be empty",	  "chaincode name must not be empty",
+		"creator must not be empty",	  "nonce must not be empty",
+		"channel id is not a valid text", "chaincode name is not a valid text",
+	};
+
+	CHECK_STATUS(proposal_build(allocator, &input, &proposal, NULL), FB_OK);
 	CHECK_STATUS(proposal_pack_signed(allocator, &proposal, &signed_bytes, NULL), FB_OK);
 	CHECK_STATUS(proposal_parse_signed(allocator, signed_bytes, &view, &error),
 				 FB_INVALID_ARGUMENT);
@@ -107,6 +126,7 @@ test_proposal(FbAllocator *allocator)
 	CHECK_STATUS(proposal_parse(allocator, FB_BYTES_EMPTY, &view, &error), FB_INVALID_ARGUMENT);
 	CHECK_TEXT(error.message, "proposal names no chaincode");
 	transient[1].key = B("b");
+	input.transient = transient;
 	input.transient_count = 2;
 	CHECK_STATUS(proposal_build(allocator, &input, &proposal, &error), FB_INVALID_ARGUMENT);
 	for (int i = 0; i < 6; i++)
@@ -326,6 +346,8 @@ main(void)
 
 	fb_arena_init(&arena);
 	CHECK_TEST(test_proposal(&arena.allocator));
+	CHECK_TEST(test_proposal_transient(&arena.allocator));
+	CHECK_TEST(test_proposal_invalid(&arena.allocator));
 	CHECK_TEST(test_proposal_limits(&arena.allocator));
 	CHECK_TEST(test_proposal_refused(&arena.allocator));
 	fb_arena_reset(&arena);

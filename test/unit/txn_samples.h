@@ -334,6 +334,35 @@ make_large_results(FbAllocator *allocator, Knob knob)
 	return field(allocator, 2, join(allocator, name, field(allocator, 2, set)));
 }
 
+/* the read-write set of an action */
+static inline FbBytes
+make_results(FbAllocator *allocator, Knob knob)
+{
+	if (knob == RESULTS_BROKEN)
+		return BROKEN;
+	if (knob == RESULTS_BROKEN_INSIDE)
+		return B("\x12\x05\x0a\x01"
+				 "b"
+				 "\x12\x00\x12\x04\x12\x02\xff\xff");
+	if (knob == NAMESPACE_TWICE || knob == NAMESPACE_TWICE_AND_NO_VERSION)
+		return B("\x12\x03\x0a\x01"
+				 "b"
+				 "\x12\x03\x0a\x01"
+				 "b");
+	if (knob >= LONG_KEY && knob <= LARGE_DEGREE)
+		return make_large_results(allocator, knob);
+	if (knob == ZERO_IN_NAMES)
+		return B("\x12\x08\x0a\x02"
+				 "b\0"
+				 "\x1a\x02\x0a\x00"
+				 "\x12\x0d\x0a\x01"
+				 "b"
+				 "\x1a\x08\x0a\x02"
+				 "c\0"
+				 "\x12\x02\x0a\x00");
+	return RESULTS;
+}
+
 static inline FbBytes
 make_action(FbAllocator *allocator, Knob knob)
 {
@@ -343,7 +372,6 @@ make_action(FbAllocator *allocator, Knob knob)
 	ChaincodeEvent event = {knob == EVENT_OF_ANOTHER ? B("other") : B("basic"), B("id"), B("name"),
 							B("payload")};
 	FbBytes bytes;
-	FbBytes results = RESULTS;
 
 	if (knob == NO_CHAINCODE_ACTION)
 		return FB_BYTES_EMPTY;
@@ -351,28 +379,6 @@ make_action(FbAllocator *allocator, Knob knob)
 		return BROKEN;
 	if (response_event_pack(allocator, &event, &bytes, NULL) != FB_OK)
 		exit(2);
-	if (knob == RESULTS_BROKEN)
-		results = BROKEN;
-	if (knob == RESULTS_BROKEN_INSIDE)
-		results = B("\x12\x05\x0a\x01"
-					"b"
-					"\x12\x00\x12\x04\x12\x02\xff\xff");
-	if (knob == NAMESPACE_TWICE || knob == NAMESPACE_TWICE_AND_NO_VERSION)
-		results = B("\x12\x03\x0a\x01"
-					"b"
-					"\x12\x03\x0a\x01"
-					"b");
-	if (knob >= LONG_KEY && knob <= LARGE_DEGREE)
-		results = make_large_results(allocator, knob);
-	if (knob == ZERO_IN_NAMES)
-		results = B("\x12\x08\x0a\x02"
-					"b\0"
-					"\x1a\x02\x0a\x00"
-					"\x12\x0d\x0a\x01"
-					"b"
-					"\x1a\x08\x0a\x02"
-					"c\0"
-					"\x12\x02\x0a\x00");
 	if (knob == ZERO_IN_EVENT)
 		bytes = B("\x0a\x05"
 				  "basic"
@@ -391,7 +397,7 @@ make_action(FbAllocator *allocator, Knob knob)
 	response.status = 200;
 	response.message = proto_data(knob == ZERO_IN_MESSAGE ? B("mess\0age") : B("message"));
 	response.payload = proto_data(B("answer"));
-	action.results = proto_data(results);
+	action.results = proto_data(make_results(allocator, knob));
 	action.events = proto_data(knob == EVENT_BROKEN ? BROKEN : bytes);
 	action.response = &response;
 	action.chaincode_id = knob == NO_CHAINCODE_IN_ACTION ? NULL : &chaincode;
