@@ -14,11 +14,11 @@ my $network = start_network(orgs => 3, orderers => 3, channel => 'trade', own_au
 my ($org1, $org2, $org3) = my @nodes = $network->nodes;
 
 like($org1->error_of(invoke('read_vehicle', 'V1')),
-	qr/LF302/, 'before its definition is committed a chaincode cannot be called');
+	qr/LF302/, 'a chaincode cannot be called before its definition is committed');
 like(
 	deploy_registry($network, policy => $ANY_TWO),
 	qr/^vehicles_1\.0:[0-9a-f]{64}$/,
-	'the package has an id');
+	'deployment returns the package id');
 is( $_->query(
 		"SELECT name, version, sequence, installed FROM fabric.chaincodes WHERE channel = 'trade'"),
 	'vehicles|1.0|1|t',
@@ -33,13 +33,13 @@ foreach my $node (@nodes)
 			invoke('transfer_vehicle', "V-$node->{name}", 'Boris Berg', '15000'),
 			user => 'dealer'),
 		'Ada Adler',
-		"$node->{name}: a call gives the function's result");
+		"$node->{name}: a call returns the function's result");
 	like(
 		$node->query(
 			"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V-$node->{name}')",
 			user => 'dealer'),
 		qr/Boris Berg/,
-		"$node->{name}: its own writes are visible");
+		"$node->{name}: a query sees the writes of an earlier call");
 }
 my @fingerprints = fingerprints($network, 'trade');
 is(@fingerprints, 1,
@@ -58,12 +58,12 @@ my $error = $org3->error_of(create_vehicle('V-org1'), user => 'dealer');
 like(
 	$error,
 	qr/P0001.*vehicle "V-org1" is registered already/,
-	"the function's error is the caller's error");
+	'the caller gets the error that the function raised');
 like(
 	$org3->error_of(invoke('read_vehicle', 'V-none'), user => 'dealer'),
 	qr/P0001.*is not registered.*HINT:\s+Register it/s,
-	'with its hint');
-is(height_of($org1, 'trade'), $height, 'and makes no block');
+	'the caller gets the hint of the error that the function raised');
+is(height_of($org1, 'trade'), $height, 'a call that fails makes no block');
 
 # the columns of submit_transaction
 my $transaction = $org2->query(
@@ -72,16 +72,16 @@ my $transaction = $org2->query(
 like(
 	$transaction,
 	qr/^64\|\\x426f72697320\w+\|\d+\|/,
-	'submit_transaction gives id, payload, block and code');
+	'submit_transaction returns transaction id, payload, block and code');
 
 # privileges and grants of identities
-$_->query('CREATE ROLE nobody LOGIN') foreach @nodes;
-like($org1->error_of(create_vehicle('V9'), user => 'nobody'),
+$_->query('CREATE ROLE unprivileged LOGIN') foreach @nodes;
+like($org1->error_of(create_vehicle('V9'), user => 'unprivileged'),
 	qr/42501/, 'a role without fabric_client may not invoke');
 like($org1->error_of("SELECT count(*) FROM fabric_internal.world_state", user => 'dealer'),
-	qr/42501/, 'an application does not read the tables themselves');
+	qr/42501/, 'an application role cannot read the internal tables');
 like($org1->error_of("SELECT fabric.install_chaincode('\\x00')", user => 'dealer'),
-	qr/42501/, 'nor does it install chaincode');
+	qr/42501/, 'an application role cannot install chaincode');
 $org1->query('CREATE ROLE stranger LOGIN IN ROLE fabric_client');
 like($org1->error_of(create_vehicle('V9'), user => 'stranger'),
 	qr/LF108/, 'a role to which no identity is granted cannot sign');
@@ -90,6 +90,6 @@ like(
 		'BEGIN; SET LOCAL fabric.identity = \'admin.org1\'; ' . create_vehicle('V9'),
 		user => 'dealer'),
 	qr/LF108|LF203/,
-	'nor with an identity that is not granted to it');
-is(scalar(fingerprints($network, 'trade')), 1, 'the ledgers are still the same');
+	'a role cannot sign with an identity that is not granted to it');
+is(scalar(fingerprints($network, 'trade')), 1, 'refused calls leave the ledgers equal');
 done_testing();

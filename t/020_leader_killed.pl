@@ -60,25 +60,24 @@ foreach my $round (1, 2)
 	my @sessions = map { start_sessions($_, 2, $round) } @others;
 	my @doomed = start_sessions($leader, 2, $round);
 
-	ok(wait_until(sub { vehicles_of($others[0]) > $before + 5 }),
-		"round $round: calls are committed");
+	ok( wait_until(sub { vehicles_of($others[0]) > $before + 5 }),
+		"round $round: calls are committed before the leader is killed");
 	$leader->kill_hard;
 	my $next = wait_for_leader($network, 'trade');
 	isnt($next->{name}, $leader->{name}, "$next->{name} leads after $leader->{name} died");
 	my @errors = finish_sessions(@sessions);
-	is("@errors", '',
-		'every call at a living node succeeded, without being tried again by the client');
+	is("@errors", '', 'every call at a running node succeeds without a retry by the client');
 	finish_sessions(@doomed);
 	my ($height) = sort { $b <=> $a } map { height_of($_, 'trade') } @others;
 	$others[0]->query(create_vehicle("alone-$round"));
-	cmp_ok(height_of($others[0], 'trade'), '>', $height, 'two of three orderers continue');
+	cmp_ok(height_of($others[0], 'trade'), '>', $height, 'two of three orderers continue to order');
 
 	$leader->start;
 	is(scalar(fingerprints($network, 'trade')),
-		1, "$leader->{name} has caught up, and all are the same");
+		1, "$leader->{name} catches up, and all nodes have the same ledger");
 }
 
-is(scalar(grep { $_->[3] ne 'VALID' } @told), 0, 'no transaction was invalid');
+is(scalar(grep { $_->[3] ne 'VALID' } @told), 0, 'no transaction is invalid');
 # no loss: every result that a client was given is in the ledger of every node
 cmp_ok(scalar @told, '>=', 2 * 2 * 2 * 15, 'clients were told of ' . @told . ' transactions');
 foreach my $node ($network->nodes)
@@ -95,7 +94,7 @@ foreach my $node ($network->nodes)
 	is( join(' ',
 			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
 		'',
-		"$node->{name}: no transaction whose result a client was given is missing");
+		"$node->{name}: the ledger has every transaction whose result a client was given");
 }
 # no repetition: of an envelope that was submitted again at most one copy is valid
 my ($node) = $network->nodes;
@@ -103,10 +102,10 @@ is( $node->query(
 		"SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"
 	),
 	0,
-	'no transaction took effect twice');
+	'no transaction takes effect twice');
 is( $node->query(
 		"SELECT count(*) FROM (SELECT key FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
 	),
 	0,
-	'no vehicle was made twice');
+	'no vehicle is created twice');
 done_testing();

@@ -63,19 +63,19 @@ ok(wait_until(sub { first_entry($leader) > $last + 1 }),
 $away->start;
 is(scalar(fingerprints($network, 'trade')),
 	1, 'after a long absence all nodes have the same ledger');
-is(vehicles_of($away), $vehicles, 'nothing is missing');
+is(vehicles_of($away), $vehicles, 'the node that was absent has all vehicles');
 cmp_ok(
 	$away->query(
 		"SELECT min(number) FROM fabric_internal.block WHERE channel = 'trade' AND number >= $height AND signatures <> ''"
 	),
 	'==', $height,
-	'the blocks it got are signed');
+	'the blocks that the absent node fetched are signed');
 
 # the node takes part again: its vote is needed now
 $other->kill_hard;
 make_blocks($away, 3);
 is(scalar(fingerprints($network, 'trade')),
-	1, 'its vote counts: with the third node down transactions are committed');
+	1, 'the vote of the node counts: transactions are committed while the third node is down');
 $other->start;
 
 # The leader is down and the follower is absent: one orderer of three cannot order. Ordering resumes
@@ -84,11 +84,12 @@ $leader = wait_for_leader($network, 'trade');
 my @others = grep { $_ != $leader } $network->nodes;
 $_->kill_hard foreach @others;
 like($leader->error_of("SET fabric.endorsement_timeout = '2s'; " . create_vehicle('Vnever')),
-	qr/LF310/, 'alone a node gets no endorsements');
+	qr/LF310/, 'a node alone gets no endorsements');
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
 make_blocks($others[0], 2);
-is(scalar(fingerprints($network, 'trade')), 1, 'when they are back all nodes have the same ledger');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'all nodes have the same ledger after the other nodes are started again');
 is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach $network->nodes;
 
 # the size of the log is limited too, however few entries that leaves, except for the last four
@@ -101,7 +102,7 @@ eventually_is(
 		);
 	},
 	't|t',
-	'a tail of 64 kB has some entries, and not many more bytes');
+	'a tail of 64 kB keeps some entries, and not many more bytes');
 my $owner = 'x' x 40_000;
 $leader->query(
 	join(
@@ -110,6 +111,6 @@ $leader->query(
 			"SELECT fabric.invoke('trade', 'vehicles', 'create_vehicle', 'L$_', 'Volvo', 'V60', '2020', '$owner', '1')"
 		} 1 .. 8));
 ok(wait_until(sub { last_entry($leader) - first_entry($leader) < 6 }),
-	'of large entries only the last four are kept');
+	'only the last four of the large entries are kept');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

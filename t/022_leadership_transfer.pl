@@ -21,13 +21,13 @@ my $term = $leader->query("SELECT term FROM fabric.stat_orderer WHERE channel = 
 like(
 	$followers[0]->error_of("SELECT fabric.transfer_leadership('trade', $followers[1]{number})"),
 	qr/LF502.*not the leader.*HINT/s,
-	'a follower has no leadership to hand over');
+	'a follower cannot transfer the leadership');
 like($leader->error_of("SELECT fabric.transfer_leadership('trade', $leader->{number})"),
-	qr/LF001/, 'the leader cannot hand it to itself');
+	qr/LF001/, 'the leader cannot transfer the leadership to itself');
 like($leader->error_of("SELECT fabric.transfer_leadership('trade', 9)"),
-	qr/LF001/, 'nor to one that does not exist');
+	qr/LF001/, 'the leader cannot transfer the leadership to a consenter that does not exist');
 like($leader->error_of("SELECT fabric.transfer_leadership('nothing', 1)"),
-	qr/LF401/, 'nor on a channel that it does not know');
+	qr/LF401/, 'the leadership of a channel that the node has not joined cannot be transferred');
 
 my @sessions = map {
 	my $node = $_;
@@ -48,12 +48,12 @@ foreach my $target (@followers)
 				$now->try_query("SELECT fabric.transfer_leadership('trade', $target->{number})");
 				return 0;
 			}),
-		"$from->{name} has handed the leadership to $target->{name}");
+		"$from->{name} has transferred the leadership to $target->{name}");
 }
 foreach my $session (@sessions)
 {
 	my (undef, $error, $status) = finish_query($session);
-	is($status, 0, 'a session did not notice') or diag($error);
+	is($status, 0, 'a session sees no error during the transfers') or diag($error);
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is(vehicles_of($_), 75, "$_->{name} has all vehicles") foreach @nodes;
@@ -71,7 +71,7 @@ ok( wait_until(
 		}),
 	'each node knows the new leader');
 cmp_ok($new->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'"),
-	'>', $term, 'in a later term');
+	'>', $term, 'the new leader has a later term');
 ok( wait_until(
 		sub {
 			wait_for_leader($network, 'trade')

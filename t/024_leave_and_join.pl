@@ -18,48 +18,51 @@ my $approval = "SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '
   . Fabric::Psql::literal($policy) . ')';
 
 $org1->query(join(";\n", map { create_vehicle("V$_") } 1 .. 3));
-is($org2->error_of($approval), '', 'the committed sequence can be approved once more');
+is($org2->error_of($approval), '', 'the committed sequence can be approved again');
 like(
 	$org2->error_of($approval =~ s/AND/OR/r),
 	qr/another endorsement policy.*LF308/s,
-	'but not with another policy');
+	'the committed sequence cannot be approved with another policy');
 
 my $genesis = $org1->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
 my $join = "SELECT fabric.join_channel('\\x$genesis')";
-like($org2->error_of($join), qr/LF402/, 'a channel that is joined is not joined again');
+like($org2->error_of($join), qr/LF402/, 'a channel cannot be joined twice');
 $org2->query("SELECT fabric.leave_channel('trade')");
-is($org2->query('SELECT count(*) FROM fabric.channels'), 0, 'the channel is gone');
-like($org2->error_of("SELECT fabric.chain_info('trade')"), qr/LF401/, 'and so are its blocks');
+is($org2->query('SELECT count(*) FROM fabric.channels'),
+	0, 'fabric.channels does not list a channel that was left');
+like($org2->error_of("SELECT fabric.chain_info('trade')"),
+	qr/LF401/, 'the blocks of a channel that was left cannot be read');
 is( $org2->query(
 		"SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'fabric_internal' AND c.relname ~ '_[0-9]+\$' AND c.relkind = 'r'"
 	),
 	0,
-	'its tables are dropped');
+	'the tables of a channel that was left are dropped');
 
-is($org2->query($join), 'trade', 'joined again');
+is($org2->query($join), 'trade', 'a channel can be joined again');
 is(scalar(fingerprints($network, 'trade')),
-	1, 'it got all blocks, and all nodes have the same ledger');
-is(vehicles_of($org2), 3, 'nothing is missing');
+	1, 'the node gets all blocks again, and all nodes have the same ledger');
+is(vehicles_of($org2), 3, 'the node has all vehicles again');
 
 # only this node had the plaintext of its approval; the others have hashes
 is( $org2->query(
 		"SELECT coalesce(package_id, 'none') FROM fabric.chaincodes WHERE channel = 'trade'"),
 	'none',
-	'which package runs is not on the ledger');
-like($org1->error_of(create_vehicle('V4')), qr/LF310/,
-	'without it the organization cannot endorse');
+	'the package that the node runs is not on the ledger');
+like($org1->error_of(create_vehicle('V4')),
+	qr/LF310/, 'the organization cannot endorse without an approved package');
 $org2->query($approval);
 is($org2->query("SELECT package_id, installed FROM fabric.chaincodes WHERE channel = 'trade'"),
-	"$package_id|t", 'approved again');
-is($org2->error_of($approval), '', 'and once more, which changes nothing');
+	"$package_id|t", 'approving again restores the package id');
+is($org2->error_of($approval), '', 'approving the same definition again changes nothing');
 $org1->query(create_vehicle('V4'));
-is(scalar(fingerprints($network, 'trade')), 1, 'both endorse again');
+is(scalar(fingerprints($network, 'trade')), 1, 'both organizations endorse again');
 
 # leave_channel waits for the block that is being written, without a deadlock
 my $log_size = -s $org2->cluster->logfile;
 $org2->set_faults('commit_before_block=hold');
 my $invocation = start_query($org1->connection, create_vehicle('V5'));
-ok($org2->wait_until_held('commit_before_block', $log_size), 'a block is being written');
+ok($org2->wait_until_held('commit_before_block', $log_size),
+	'the ledger process is writing a block');
 my $leaving = start_query($org2->connection,
 	"SET application_name = 'leaving';\nSELECT fabric.leave_channel('trade')");
 ok( wait_until(
@@ -68,10 +71,10 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'leaving' AND wait_event_type IN ('Lock', 'Extension', 'IPC')"
 			);
 		}),
-	'a session that leaves the channel waits for it');
+	'leave_channel waits for the block that is being written');
 $org2->set_faults('');
-is((finish_query($leaving))[1], '', 'then the channel is left');
+is((finish_query($leaving))[1], '', 'leave_channel succeeds after the block is written');
 (undef, my $error, my $status) = finish_query($invocation);
-is($status, 0, 'the transaction is committed where it was sent') or diag($error);
-unlike(slurp($org2->cluster->logfile), qr/deadlock/, 'without a deadlock');
+is($status, 0, 'the transaction is committed at the node where it was submitted') or diag($error);
+unlike(slurp($org2->cluster->logfile), qr/deadlock/, 'leave_channel causes no deadlock');
 done_testing();

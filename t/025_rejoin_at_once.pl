@@ -43,32 +43,35 @@ foreach my $round (1 .. 4)
 	  start_query($leader->connection, join(";\n", map { create_vehicle("R$round-$_") } 1 .. 30));
 	my $before = processes($peer);
 
-	ok(wait_until(sub { vehicles_of($leader) > ($round - 1) * 30 }), "round $round: under load");
+	ok( wait_until(sub { vehicles_of($leader) > ($round - 1) * 30 }),
+		"round $round: transactions are committed before the node leaves");
 	rejoin($peer);
 	my (undef, $error, $status) = finish_query($load);
-	is($status, 0, "round $round: transactions continue") or diag($error);
+	is($status, 0, "round $round: transactions are committed while the node leaves and joins")
+	  or diag($error);
 	ok(wait_until(sub { my $now = processes($peer); $now ne $before && $now =~ /^ledger \d+$/ }),
 		'another process serves the new membership')
 	  or diag(processes($peer));
-	is(scalar(fingerprints($network, 'trade')), 1, 'it has all blocks again');
+	is(scalar(fingerprints($network, 'trade')), 1, 'the node has all blocks again');
 	is( $peer->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'"),
-		1, 'there is one process');
+		1, 'one ledger process runs');
 }
-is(vehicles_of($peer), 120, 'nothing is missing');
+is(vehicles_of($peer), 120, 'the node has all vehicles');
 
 # An orderer that has lost its log in this way neither votes nor confirms until the others have
 # brought it up to date.
 my $load = start_query($leader->connection, join(";\n", map { create_vehicle("F$_") } 1 .. 60));
-ok(wait_until(sub { vehicles_of($leader) > 120 }), 'under load');
+ok( wait_until(sub { vehicles_of($leader) > 120 }),
+	'transactions are committed before the orderer leaves');
 rejoin($follower);
 ok( wait_until(
 		sub {
 			slurp($follower->cluster->logfile) =~
 			  /this node is recovering as a consenter.*the channel was left on/s;
 		}),
-	'an orderer without its log is recognized'
+	'an orderer that has lost its log recovers'
 ) or diag($follower->query('SELECT * FROM fabric.stat_workers'));
-is((finish_query($load))[2], 0, 'the other two continue');
+is((finish_query($load))[2], 0, 'the other two orderers continue to order');
 ok( wait_until(
 		sub {
 			(   $follower->query(
@@ -76,13 +79,14 @@ ok( wait_until(
 				  )
 				  || '') eq 'voting|t';
 		}),
-	'it takes part again by itself') or diag($follower->query('SELECT * FROM fabric.stat_orderer'));
-is(scalar(fingerprints($network, 'trade')), 1, 'and has all blocks');
+	'the orderer votes again without an operator'
+) or diag($follower->query('SELECT * FROM fabric.stat_orderer'));
+is(scalar(fingerprints($network, 'trade')), 1, 'the orderer has all blocks');
 cmp_ok(
 	$follower->query(
 		"SELECT restarts FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'orderer'"),
 	'<', 8,
-	'its process was not started again and again');
+	'the orderer process is not restarted in a loop');
 unlike(
 	slurp($_->cluster->logfile),
 	qr/PANIC|terminated by signal|assertion failed/,

@@ -55,7 +55,7 @@ sub roles
 
 # The third node meets only the node that lost its entries; then the leader, the only one with all
 # entries, is started.
-sub nobody_is_elected
+sub no_leader_is_elected
 {
 	my ($leader, $follower, $third, $reason) = @_;
 
@@ -64,7 +64,7 @@ sub nobody_is_elected
 				orderer($follower, "participation || ': ' || recovering_reason") =~
 				  /^recovering: $reason/;
 			}),
-		'it is recovering, and says why') or diag(orderer($follower, '*'));
+		'the consenter recovers and reports the reason') or diag(orderer($follower, '*'));
 	$third->start;
 	ok( wait_until(
 			sub {
@@ -72,7 +72,7 @@ sub nobody_is_elected
 					"SELECT o.participation, f.connected FROM fabric.stat_orderer o JOIN fabric.stat_orderer_followers f USING (channel) WHERE f.consenter_id = $follower->{number}"
 				) eq 'asking|t';
 			}),
-		'the third node has started, and finds no node that remembers enough'
+		'the third node runs, and finds no node that remembers enough'
 	) or diag(orderer($third, '*'));
 	my @elected;
 	# for longer than two election timeouts
@@ -82,16 +82,17 @@ sub nobody_is_elected
 			push @elected, grep { orderer($_, 'leader_id IS NULL') ne 't' } $follower, $third;
 			@elected || seconds_passed($until);
 		});
-	is(scalar(@elected), 0, 'there is no leader');
+	is(scalar(@elected), 0, 'no leader is elected');
 	$leader->start;
 	ok( wait_until(
 			sub { orderer($follower, 'participation, recovering_since IS NULL') eq 'voting|t' }, 30
 		),
-		'with the leader back it recovers without an operator') or diag(orderer($follower, '*'));
-	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
-	is(vehicles_of($_), $vehicles, "$_->{name} has all that was acknowledged") foreach @nodes;
+		'the consenter recovers without an operator when the leader is back'
+	) or diag(orderer($follower, '*'));
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same chain');
+	is(vehicles_of($_), $vehicles, "$_->{name} has every acknowledged transaction") foreach @nodes;
 	commit_vehicle($third);
-	is(scalar(fingerprints($network, 'trade')), 1, 'and it continues');
+	is(scalar(fingerprints($network, 'trade')), 1, 'transactions are committed afterwards');
 }
 
 sub copy_of
@@ -121,9 +122,9 @@ sub put_copy_back
 
 is( join(' ', map { orderer($_, 'participation') } @nodes),
 	'voting voting voting',
-	'a founded network votes') if all_vote();
+	'all consenters of a new network vote') if all_vote();
 
-subtest 'a consenter that left and joined again' => sub {
+subtest 'a consenter leaves and joins again' => sub {
 	my ($leader, $follower, $third) = roles();
 	my $genesis = $leader->query("SELECT encode(fabric.get_block('trade', 0), 'hex')");
 
@@ -132,11 +133,11 @@ subtest 'a consenter that left and joined again' => sub {
 	$leader->kill_hard;
 	$follower->query("SELECT fabric.leave_channel('trade')");
 	is($follower->query('SELECT channel, action FROM fabric_internal.consenter_note'),
-		'trade|recover', 'leaving leaves a note');
+		'trade|recover', 'leave_channel leaves a note for the orderer');
 	$follower->query("SELECT fabric.join_channel('\\x$genesis')");
-	nobody_is_elected($leader, $follower, $third, 'the channel was left on');
+	no_leader_is_elected($leader, $follower, $third, 'the channel was left on');
 	is($follower->query('SELECT count(*) FROM fabric_internal.consenter_note'),
-		0, 'the note is gone');
+		0, 'the orderer has removed the note');
 	# leaving has removed the choice of the package that runs
 	$follower->query(
 			"SELECT fabric.approve_chaincode('trade', 'vehicles', '1.0', 1, '$package_id', "
@@ -144,42 +145,42 @@ subtest 'a consenter that left and joined again' => sub {
 		  . ')');
 };
 
-subtest 'a cold backup' => sub {
+subtest 'a cold backup is restored' => sub {
 	my ($leader, $copied, $third) = roles();
 
 	make_copy($copied);
-	ok(all_vote(), 'all vote');
+	ok(all_vote(), 'all consenters vote');
 	$third->kill_hard;
 	commit_vehicle($leader);
 	$copied->stop;
 	$leader->kill_hard;
 	put_copy_back($copied);
 	$copied->start;
-	nobody_is_elected($leader, $copied, $third, 'the data directory is a copy');
+	no_leader_is_elected($leader, $copied, $third, 'the data directory is a copy');
 };
 
-subtest 'a copy without a sign: the others remember' => sub {
+subtest 'a copied data directory that is not detected: other consenters remember' => sub {
 	my ($leader, $follower, $third) = roles();
 
 	$follower->set("fabric.detect_copied_directory = off\n");
 	make_copy($follower);
-	ok(all_vote(), 'all vote');
+	ok(all_vote(), 'all consenters vote');
 	$third->kill_hard;
 	commit_vehicle($leader) foreach 1 .. 3;
 	$follower->stop;
 	put_copy_back($follower);
 	$follower->start;
 	ok(wait_until(sub { orderer($follower, 'recovering_reason') =~ /^consenter \d remembers/ }),
-		'the others tell it which entries it had confirmed')
+		'other consenters report which entries the consenter had confirmed')
 	  or diag(orderer($follower, '*'));
 	$third->start;
-	ok(all_vote(), 'it recovers');
-	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
-	is(vehicles_of($_), $vehicles, "$_->{name} has all that was acknowledged") foreach @nodes;
+	ok(all_vote(), 'the consenter recovers');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same chain');
+	is(vehicles_of($_), $vehicles, "$_->{name} has every acknowledged transaction") foreach @nodes;
 	$follower->set("fabric.detect_copied_directory = on\n");
 };
 
-subtest 'restored to a point in time' => sub {
+subtest 'a consenter is restored to a point in time' => sub {
 	my ($leader, $follower) = roles();
 
 	$follower->stop;
@@ -190,16 +191,16 @@ subtest 'restored to a point in time' => sub {
 			sub { slurp($follower->cluster->logfile) =~ /the server's timeline was \d+ and is \d+/ }
 		),
 		'another timeline is a sign') or diag(orderer($follower, '*'));
-	ok(all_vote(), 'it recovers without an operator');
+	ok(all_vote(), 'the consenter recovers without an operator');
 	commit_vehicle($leader);
-	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same chain');
 };
 
-subtest 'the word of an operator' => sub {
+subtest 'an operator decides about a consenter' => sub {
 	my ($leader, $follower, $third) = roles();
 
 	like($leader->error_of("SELECT fabric.trust_consenter('trade', false)"),
-		qr/LF001.*accept_loss/s, 'losing something must be accepted');
+		qr/LF001.*accept_loss/s, 'trust_consenter fails unless a loss is accepted');
 	# the orderer reads the operator's decision without a lock on the tables that a session locks
 	# while it joins or leaves another channel
 	my ($statements, $answer) = ('', '');
@@ -214,7 +215,7 @@ subtest 'the word of an operator' => sub {
 				$follower->query('SELECT count(*) FROM fabric_internal.consenter_note') == 0
 				  && orderer($follower, 'participation') eq 'voting';
 			}),
-		'it is heard while another channel is joined or left, and the node recovers'
+		"the orderer reads the operator's decision while another channel is joined or left, and recovers"
 	) or diag(orderer($follower, '*'));
 	$statements .= "COMMIT;\n\\q\n";
 	$locked->finish;
@@ -234,7 +235,8 @@ subtest 'the word of an operator' => sub {
 				(() = slurp($follower->cluster->logfile) =~ /called fabric.recover_consenter/g) ==
 				  2;
 			}),
-		'it can be given before the first start') or diag(orderer($follower, '*'));
+		'an operator can call recover_consenter before the first start'
+	) or diag(orderer($follower, '*'));
 
 	# two of three nodes are not counted: no leader can be elected, and the log says so
 	$third->start("-c shared_preload_libraries=''");
@@ -246,23 +248,25 @@ subtest 'the word of an operator' => sub {
 				slurp($third->cluster->logfile) =~
 				  /no leader can be elected: 2 of 3 consenters are recovering/;
 			}),
-		'too many are recovering') or diag(orderer($third, '*'));
-	is(orderer($third, 'others_recovering'), 1, 'it is shown');
-	is(orderer($leader, 'participation'), 'voting', 'the one that lost nothing waits');
+		'the log says that too many consenters are recovering') or diag(orderer($third, '*'));
+	is(orderer($third, 'others_recovering'),
+		1, 'fabric.stat_orderer shows that another consenter is recovering');
+	is(orderer($leader, 'participation'), 'voting', 'the consenter that lost nothing waits');
 	$follower->query("SELECT fabric.trust_consenter('trade', accept_loss => true)");
-	ok(wait_until(sub { $network->leader('trade') }), 'one is trusted: there is a leader');
+	ok( wait_until(sub { $network->leader('trade') }),
+		'a leader is elected after one consenter is trusted');
 	like(
 		slurp($follower->cluster->logfile),
 		qr/takes part in Raft with the state that it has.*accepts that committed transactions are lost/s,
-		'the log names the function that the operator called');
-	ok(all_vote(), 'and the other one recovers with it') or diag(orderer($third, '*'));
+		'the log names trust_consenter and the accepted loss');
+	ok(all_vote(), 'the other recovering consenter recovers, too') or diag(orderer($third, '*'));
 	commit_vehicle($leader);
-	is(scalar(fingerprints($network, 'trade')), 1, 'there is one chain');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same chain');
 };
 
 is(vehicles_of($_), $vehicles, "$_->{name} has all vehicles") foreach @nodes;
 unlike(
 	slurp($_->cluster->logfile),
 	qr/PANIC|terminated by signal 11|assertion failed|contradicts/,
-	"$_->{name}: no broken promise") foreach @nodes;
+	"$_->{name} reports no broken promise") foreach @nodes;
 done_testing();

@@ -30,7 +30,7 @@ cmp_ok(scalar keys %boundaries,
 	'>=', 7, 'the code names its durable boundaries: ' . join(' ', sort keys %boundaries));
 my $other_tests = join('', map { slurp_file($_) } grep { !/030_/ } glob("$FindBin::Bin/*.pl"));
 is(join(' ', grep { !$boundaries{$_} && $other_tests !~ /\b$_\b/ } sort keys %points),
-	'', 'its other points have tests of their own');
+	'', 'each other fault point has a test of its own');
 
 my $network = start_network(orgs => 3, orderers => 3, channel => 'trade');
 my @nodes = $network->nodes;
@@ -74,18 +74,19 @@ sub crash
 	my $before = height_of($victim, 'trade');
 	$victim->set_faults("$point=crash");
 	my ($output, $error, $status) = $caller->try_query(create_vehicle("$point-$role"));
-	is($status, 0, "$name: a call elsewhere succeeds nevertheless") or diag($error);
+	is($status, 0, "$name: a call at another node succeeds") or diag($error);
 	$victim->wait_for_crash;
 
 	$victim->cluster->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
 	$victim->start('-c shared_preload_libraries=');
 	my $after = height_of($victim, 'trade');
 	ok($after == $before || $after == $before + 1, "$name: height was $before and is $after");
-	is($victim->query($contradictions), '', "$name: the tables agree");
+	is($victim->query($contradictions), '', "$name: the tables do not contradict each other");
 	$seen{$point}{ $after - $before } = 1;
 	$victim->stop;
 	$victim->start;
-	is(scalar(fingerprints($network, 'trade')), 1, "$name: it has caught up, and all are the same");
+	is(scalar(fingerprints($network, 'trade')),
+		1, "$name: the node catches up, and all nodes have the same ledger");
 }
 
 foreach my $point (sort keys %boundaries)
@@ -96,10 +97,11 @@ foreach my $point (sort keys %boundaries)
 	  :                            ('leader');
 }
 is(join(' ', sort keys %{ $seen{ledger_before_commit} }),
-	'0', 'before the commit of a block no part of it is stored');
-is(join(' ', sort keys %{ $seen{ledger_after_commit} }), '1', 'after the commit every part is');
+	'0', 'no part of a block is stored before its commit');
+is(join(' ', sort keys %{ $seen{ledger_after_commit} }),
+	'1', 'every part of a block is stored after its commit');
 is(vehicles_of($_), vehicles_of($nodes[0]), "$_->{name} has all vehicles") foreach @nodes;
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, "$_->{name} verifies its chain")
+	0, "$_->{name} verifies its chain without a problem")
   foreach @nodes;
 done_testing();

@@ -22,14 +22,14 @@ deploy_registry($network,
 
 # an organization without an orderer is a full member
 is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
-	0, 'the fourth node orders nothing');
+	0, 'the fourth node does not order');
 is($peer->query("SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade'"),
-	1, 'and has one process for the channel');
+	1, 'the fourth node has one process for the channel');
 is( $peer->query(
 		"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['P1', 'Volvo', 'V60', '2020', 'Ada', '1'], endorsing_orgs => ARRAY['Org4MSP', 'Org2MSP', 'Org3MSP'])"
 	),
 	'VALID',
-	'it endorses, and its applications commit transactions');
+	'the fourth node endorses, and its applications commit transactions');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # each single organization can be down
@@ -42,11 +42,12 @@ foreach my $away ($peer, wait_for_leader($network, 'trade'))
 	{
 		my (undef, $error, $status) =
 		  $node->try_query(create_vehicle("without-$away->{name}-$node->{name}"));
-		is($status, 0, "without $away->{name} the applications of $node->{name} continue")
+		is($status, 0,
+			"applications of $node->{name} commit transactions while $away->{name} is down")
 		  or diag($error);
 	}
 	$away->start;
-	is(scalar(fingerprints($network, 'trade')), 1, "$away->{name} has caught up");
+	is(scalar(fingerprints($network, 'trade')), 1, "$away->{name} catches up after its start");
 }
 
 # two organizations are down: the policy needs three, while two orderers could still order
@@ -54,7 +55,7 @@ $_->kill_hard foreach $peer, $org3;
 like(
 	$org1->error_of('SET fabric.endorsement_timeout = \'5s\'; ' . create_vehicle('with-two')),
 	qr/LF310.*Org3MSP.*Org4MSP|LF310.*Org4MSP.*Org3MSP/s,
-	'with two organizations of three the call fails, and names the missing one');
+	'the call fails with two endorsements of three, and the error names the missing organizations');
 $_->start foreach $peer, $org3;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is( $org1->query(
@@ -87,8 +88,8 @@ foreach my $round (1 .. 3)
 					"SELECT '$_', tx_id, block_number, validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['$_', 'Volvo', 'V60', '2020', 'Ada', '1'])"
 				} @ids));
 	}
-	ok(wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }),
-		"round $round: calls are committed");
+	ok( wait_until(sub { vehicles_of($org1) > $before + 10 + 10 * $round }),
+		"round $round: calls are committed before the power cut");
 	# start the nodes in another order each time
 	$_->kill_now        foreach $round % 2 ? @nodes : reverse @nodes;
 	$_->wait_until_dead foreach @nodes;
@@ -97,7 +98,7 @@ foreach my $round (1 .. 3)
 	$_->start foreach @nodes;
 	$nodes[$round]->query(create_vehicle("after-$round"));
 	is(scalar(fingerprints($network, 'trade')),
-		1, "round $round: all nodes run again, and have the same ledger");
+		1, "round $round: all nodes run again and have the same ledger");
 }
 cmp_ok(scalar @told, '>', 30, 'clients were told of ' . @told . ' transactions');
 foreach my $node (@nodes)
@@ -115,15 +116,15 @@ foreach my $node (@nodes)
 	is( join(' ',
 			map { $_->[0] } grep { !$committed{"$_->[1]|$_->[2]"} || !$keys{ $_->[0] } } @told),
 		'',
-		"$node->{name}: no transaction whose result a client was given is missing");
+		"$node->{name}: the ledger has every transaction whose result a client was given");
 	is(join(' ', grep { /^R/ && !exists $asked{$_} } @keys),
 		'', "$node->{name}: the ledger has only transactions that a client asked for");
 	is( $node->query(
 			"SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
 		),
 		0,
-		"$node->{name}: nothing happened twice");
+		"$node->{name}: no vehicle is created twice");
 	is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-		0, "$node->{name} verifies its chain");
+		0, "$node->{name} verifies its chain without a problem");
 }
 done_testing();

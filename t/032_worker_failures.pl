@@ -52,15 +52,15 @@ sub fail
 
 	$node->set_faults("$point=error");
 	my (undef, $error, $status) = $caller->try_query(create_vehicle("$point-$node->{name}"));
-	is($status, 0, "$point at $node->{name}: a call elsewhere succeeds") or diag($error);
+	is($status, 0, "$point at $node->{name}: a call at another node succeeds") or diag($error);
 	ok( wait_until(sub { restarts($node, $kind) > $before }),
-		"$point at $node->{name}: its process was replaced");
+		"$point at $node->{name}: the failed process is replaced");
 	like(
 		$node->query(
 			"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = '$kind'"
 		),
 		qr/^fault point "$point" reached/,
-		'operators see why');
+		'fabric.stat_workers shows the error that ended the process');
 	$node->set_faults('');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 }
@@ -96,7 +96,7 @@ sub under_load
 	foreach my $node (@nodes)
 	{
 		my (undef, $error, $status) = finish_query($sessions{ $node->{name} });
-		is($status, 0, "$name: a session at $node->{name} did not notice")
+		is($status, 0, "$name: a session at $node->{name} sees no error")
 		  or diag($error)
 		  if grep { $_ == $node } @spared;
 	}
@@ -114,7 +114,7 @@ foreach my $kind ('launcher', 'ledger', 'orderer')
 				($leader->query("SELECT pid FROM fabric.stat_workers WHERE kind = '$kind'") || $pid)
 				  != $pid;
 			}),
-		"another $kind has taken its place");
+		"another $kind process replaces the terminated one");
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
@@ -130,7 +130,7 @@ foreach my $kind ('ledger', 'orderer')
 		sub { kill 'KILL', $pid },
 		grep { $_ != $victim } @nodes);
 	ok(wait_until(sub { ($victim->try_query(create_vehicle("back-$kind-" . time)))[2] == 0 }),
-		'the instance serves again');
+		'the instance commits transactions after its restart');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 }
 
@@ -143,17 +143,17 @@ under_load(
 		my $begin = time;
 		$stopped->stop;
 		# the calls of the sessions have up to three minutes
-		cmp_ok(time - $begin, '<', 100, 'a shutdown waits for no session');
+		cmp_ok(time - $begin, '<', 100, 'a shutdown does not wait for sessions');
 	},
 	grep { $_ != $stopped } @nodes);
 $stopped->start;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, "$_->{name} verifies its chain")
+	0, "$_->{name} verifies its chain without a problem")
   foreach @nodes;
 is( $nodes[0]->query(
 		"SELECT count(*) FROM (SELECT FROM fabric_internal.history WHERE channel = 'trade' AND namespace = 'vehicles' GROUP BY key HAVING count(*) > 1) d"
 	),
 	0,
-	'nothing happened twice');
+	'no vehicle is created twice');
 done_testing();

@@ -28,12 +28,12 @@ wait_for_leader($network, 'trade');
 foreach my $node (@nodes)
 {
 	like($node->error_of(create_vehicle("V$node->{number}")),
-		qr/25006/, "$node->{name}: read-only means that nothing is handed in");
+		qr/25006/, "$node->{name}: a read-only session submits no transaction");
 	$node->query('SET default_transaction_read_only = off; ' . create_vehicle("V$node->{number}"));
 	is( $node->query(
 			"SELECT value_json->>'owner' FROM fabric.world_state WHERE key = 'V$node->{number}'"),
 		'Ada Adler',
-		"$node->{name}: transactions are committed where other nodes' sessions are read-only and serializable"
+		"$node->{name}: transactions are committed although the default of other nodes' sessions is read-only and serializable"
 	);
 }
 
@@ -47,7 +47,7 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted AND relation = 'fabric_internal.world_state'::regclass"
 			) == 1;
 		}),
-	'the ledger is locked');
+	"a session has locked the ledger's tables");
 my $pid = $org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
 $org1->query('SET default_transaction_read_only = off; ' . create_vehicle('W1'));
 ok( wait_until(
@@ -56,13 +56,13 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_locks WHERE pid = $pid AND NOT granted AND waitstart < clock_timestamp() - interval '1 s'"
 			) == 1;
 		}),
-	'its worker waits for longer than lock_timeout');
+	'the ledger worker waits for longer than lock_timeout');
 $org2->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'blocker'");
 finish_query($blocker);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is($org2->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'"),
-	$pid, 'the same process is at work')
+	$pid, 'the ledger worker was not restarted')
   or diag($org2->query('SELECT * FROM fabric.stat_workers'));
 
 # default privileges must not open the tables of a channel: only the views show their contents

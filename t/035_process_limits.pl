@@ -61,59 +61,62 @@ sub invoke_on
 
 # background processes for the launcher, the relay and one channel
 my $start = restart('max_worker_processes = 4');
-ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }), 'two processes have a place')
+ok(wait_until(sub { workers() =~ /^\w+ \w+, \w+ \w+$/ }), 'two processes of a channel are started')
   or diag(workers());
 ok( wait_until(
 		sub {
 			log_from($start) =~
 			  /LOG:  channel "beta": could not start background process "fabric orderer beta"/;
 		}),
-	'the others are named');
+	'the log names the processes that were not started');
 like(
 	log_from($start),
 	qr/DETAIL:  The node tries again.*HINT:  Raise max_worker_processes in postgresql\.conf/s,
-	'with what to do');
+	'the log has a hint which setting to raise');
 is( $node->query(
 		"SELECT string_agg(DISTINCT last_error, '; ') FROM fabric.stat_workers WHERE channel = 'beta'"
 	),
 	'too many background workers: raise max_worker_processes',
-	'the view says so too');
-is(invoke_on('alpha', 'a1'), '', 'the channel with processes works');
+	'fabric.stat_workers shows the reason');
+is(invoke_on('alpha', 'a1'), '', 'the channel with processes commits transactions');
 like(
 	invoke_on('beta', 'b1'),
 	qr/LF502.*The orderer process of this node is not running/s,
-	'the other one gives the reason');
+	'a call on the channel without processes fails with the reason');
 # by now the launcher has tried several times
 select(undef, undef, undef, 3);
 my $warnings = () = log_from($start) =~ /could not start background process/g;
-is($warnings, 2, 'each is complained about once');
+is($warnings, 2, 'the log names each missing process once');
 
 # no slot in shared memory for the second channel
 $start = restart('max_worker_processes = 24');
 ok(wait_until(sub { workers() =~ /^alpha ledger, alpha orderer, beta ledger, beta orderer$/ }),
-	'with enough places all run');
+	'all processes run after the limit is raised');
 $start = restart('fabric.max_channels = 1');
-ok(wait_until(sub { workers() eq 'alpha ledger, alpha orderer' }), 'the first channel has a place')
+ok(wait_until(sub { workers() eq 'alpha ledger, alpha orderer' }),
+	'the first channel has a slot in shared memory')
   or diag(workers());
 ok( wait_until(
 		sub {
 			log_from($start) =~
 			  /LOG:  channel "beta": too many channels: no process is started for channel "beta"/;
 		}),
-	'the second one is named');
-like(log_from($start), qr/HINT:  Raise fabric\.max_channels in postgresql\.conf/,
-	'with what to do');
-is(invoke_on('alpha', 'a2'), '', 'the first one works');
-like(invoke_on('beta', 'b2'), qr/LF502/, 'the second one does not');
+	'the log names the channel without a slot');
+like(
+	log_from($start),
+	qr/HINT:  Raise fabric\.max_channels in postgresql\.conf/,
+	'the log has a hint to raise fabric.max_channels');
+is(invoke_on('alpha', 'a2'), '', 'the first channel commits transactions');
+like(invoke_on('beta', 'b2'), qr/LF502/, 'the second channel does not commit transactions');
 is( $node->query(
 		"SELECT fabric.query('alpha', '_lifecycle', 'QueryInstalledChaincodes') IS NULL OR true"),
 	't',
-	'sessions are not disturbed');
+	'queries work although a channel has no slot');
 like($node->error_of("SELECT fabric.join_channel(fabric.get_block('beta', 0))"),
-	qr/LF402|LF003/, 'and no more are joined');
+	qr/LF402|LF003/, 'no further channel can be joined');
 $node->query("SELECT fabric.leave_channel('alpha')");
 ok( wait_until(sub { workers() eq 'beta ledger, beta orderer' }),
-	'when the first one is left, its place is taken by the second') or diag(workers());
-is(invoke_on('beta', 'b3'), '', 'which works then');
-unlike(log_from($start), qr/fabric launcher ERROR/, 'the launcher never failed');
+	'the second channel gets the slot when the first channel is left') or diag(workers());
+is(invoke_on('beta', 'b3'), '', 'the second channel commits transactions');
+unlike(log_from($start), qr/fabric launcher ERROR/, 'the launcher did not fail');
 done_testing();

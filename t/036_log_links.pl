@@ -50,7 +50,7 @@ my $leader = wait_for_leader($network, 'trade');
 my ($liar, $other) = grep { $_ != $leader } @nodes;
 
 $leader->query(put($leader));
-is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same');
+is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 my ($next, $hash) = FabricConsenter::chain_head($other, 'trade');
 my ($index, $log_term) = split /\|/,
   $other->query(
@@ -85,28 +85,29 @@ my @wrong = (
 is( (FabricConsenter::tell_node($liar, $other, join(';', map { append($_) } @wrong, 'short', '')))
 	[0],
 	"t\n" x 5,
-	'a consenter that makes itself the leader sends batches that do not follow');
+	'the node accepts messages of a consenter that makes itself the leader, with batches that do not follow'
+);
 ok(wait_until(sub { evidence($other) eq "entries_do_not_follow $liar->{number} LF508" }),
-	'they are shown')
+	'fabric.raft_evidence shows the batches that do not follow')
   or diag(evidence($other));
 like(
 	$other->query(
 		"SELECT term || ' ' || index || ' ' || message || ' ' || detail FROM fabric.raft_evidence"),
 	qr/^$term @{[ $index + 1 ]} batch does not follow block @{[ $next - 1 ]} .*hash/,
-	'with term, entry and both hashes');
-is(orderer($other, 'evidence'), 1, 'in the statistics too');
+	'the evidence has term, entry, and both hashes');
+is(orderer($other, 'evidence'), 1, 'fabric.stat_orderer counts the evidence');
 like(
 	orderer($other, 'evidence_detail'),
 	qr/LF508: batch does not follow.*consenter $liar->{number}/,
-	'in words');
+	'fabric.stat_orderer describes the evidence');
 is( $other->query(
 		"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND index = $index + 1 AND term = $term"
 	),
 	0,
-	'nothing of it is in the log');
+	'no batch that does not follow is in the log');
 is(lines($other, 'contradict each other: batch does not follow'),
-	1, 'the log of the server has it once');
-cmp_ok(orderer($other, 'term'), '<', $term + 3, 'the term that it named is not taken for it');
+	1, 'the server log has the contradiction once');
+cmp_ok(orderer($other, 'term'), '<', $term + 3, 'the term of the refused message is not adopted');
 $other->query(put($other));
 is(scalar fingerprints($network, 'trade'), 1, 'the channel continues');
 
@@ -121,8 +122,8 @@ ok( wait_until(
 			($other->try_query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'"))
 			  [0] =~ /t/;
 		}),
-	'it starts again');
-like(evidence($other), qr/entries_do_not_follow/, 'a restart does not forget it');
+	'the node starts again');
+like(evidence($other), qr/entries_do_not_follow/, 'the evidence survives a restart');
 
 # an administrator who has acknowledged, in a transaction still open, does not block the worker
 my $session = $other->cluster->background_psql('fabric');
@@ -130,13 +131,13 @@ $session->query_safe("BEGIN; SELECT fabric.acknowledge_evidence('trade')");
 $other->query(put($other));
 $session->query_safe('COMMIT');
 $session->quit;
-is(evidence($other), '', 'acknowledged, it is no longer shown');
-is(orderer($other, 'evidence'), 0, 'nor counted');
+is(evidence($other), '', 'fabric.raft_evidence does not show acknowledged evidence');
+is(orderer($other, 'evidence'), 0, 'fabric.stat_orderer does not count acknowledged evidence');
 FabricConsenter::tell_node($liar, $other, append($wrong[0]));
 
 # ---- a ledger that differs from its log ----
 
-is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same');
+is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 my ($differs) = grep { $_ != wait_for_leader($network, 'trade') } @nodes;
 my ($well) = grep { $_ != $differs } @nodes;
 my $last = height_of($differs, 'trade') - 1;
@@ -152,36 +153,36 @@ $differs->stop;
 $differs->start;
 $well->query(put($well));
 ok(wait_until(sub { evidence($differs) =~ /ledger_differs_from_log 0 LF508/ }),
-	'the node whose ledger differs says so')
+	'the node whose ledger differs from its log reports this')
   or diag(evidence($differs));
-is(height_of($differs, 'trade'), $last + 1, 'and has made no block');
+is(height_of($differs, 'trade'), $last + 1, 'the node makes no block');
 like(
 	$differs->error_of(put($differs)),
 	qr/LF508.*differs from the chain/s,
-	'its sessions get the reason');
+	'a session of the node gets an error with the reason');
 is(lines($differs, 'this node contradicts itself: batch does not follow'),
-	1, 'the log of the server has it once');
+	1, 'the server log has the contradiction once');
 $well->query(put($well));
 is( scalar(
 		() =
 		  $differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~
 		  /does not follow/),
 	1,
-	'the worker is there, with its error');
+	'fabric.stat_workers shows the error of the ledger worker');
 is($differs->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
-	0, 'and has not ended');
+	0, 'the ledger worker has not ended');
 ok(wait_until(sub { orderer($differs, 'last_index') == orderer($well, 'last_index') }),
-	'its log continues: it stores and votes');
+	'the node continues to store and confirm log entries');
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
 ok( wait_until(sub { evidence($differs) =~ /ledger_differs_from_log/ }),
-	'a difference that is only acknowledged is found again');
-is(height_of($differs, 'trade'), $last + 1, 'still without a block');
+	'a difference that was only acknowledged is found again');
+is(height_of($differs, 'trade'), $last + 1, 'the node still makes no block');
 $differs->query("SET session_replication_role = replica; " . sprintf($block, "'$right'"));
 $differs->query("SELECT fabric.acknowledge_evidence('trade')");
 is(scalar fingerprints($network, 'trade'),
-	1, 'repaired and acknowledged, it has the blocks of the others');
+	1, 'the node has the blocks of the others after repair and acknowledgment');
 is($differs->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, 'and verifies its chain');
+	0, 'the repaired node verifies its chain without a problem');
 
 # ---- the terms of the entries ----
 
@@ -189,7 +190,7 @@ is( $_->query(
 		"SELECT count(*) FROM fabric_internal.block WHERE channel = 'trade' AND number > 0 AND raft_term IS NULL"
 	),
 	0,
-	"$_->{name} knows the terms of the blocks that it made") foreach @nodes;
+	"$_->{name} has stored the Raft term of each block that it made") foreach @nodes;
 $differs->stop;
 $differs->start('without workers');
 $differs->query(<<"SQL");
@@ -204,12 +205,13 @@ ok( wait_until(
 			$differs->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'orderer'") =~
 			  /Raft log ends at \d+, but \d+ was applied/;
 		}),
-	'a log that lacks entries from which the ledger was made does not start');
+	'an orderer does not start if its log lacks entries from which the ledger was made');
 $differs->stop;
 $differs->start('without workers');
 $differs->query('INSERT INTO fabric_internal.raft_log SELECT * FROM kept');
 $differs->stop;
 $differs->start;
 $differs->query(put($differs));
-is(scalar fingerprints($network, 'trade'), 1, 'with it, it continues');
+is(scalar fingerprints($network, 'trade'),
+	1, 'the node continues after the log entries are restored');
 done_testing();

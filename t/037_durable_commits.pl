@@ -31,7 +31,7 @@ foreach my $node (@nodes)
 	$node->query("ALTER ROLE ALL SET synchronous_commit = off");
 	$node->set("synchronous_commit = off\n");
 }
-is($nodes[0]->query('SHOW synchronous_commit'), 'off', 'it is off');
+is($nodes[0]->query('SHOW synchronous_commit'), 'off', 'synchronous_commit is off in sessions');
 foreach my $round (1 .. 3)
 {
 	# workers that have made blocks since the reload have read the settings again
@@ -47,10 +47,10 @@ foreach my $round (1 .. 3)
 			"SELECT convert_from(value, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'book' AND key = 'key$round'"
 		),
 		"value$round",
-		"round $round: the node that reported the commit has it on its disk");
+		"round $round: the node that reported the commit has the value after the crash");
 	is(scalar fingerprints($network, 'trade'), 1, "round $round: all nodes have the same ledger");
 	is($_->query("SELECT fabric.query('trade', 'book', 'get', 'key$round')"),
-		"value$round", "round $round: $_->{name} has it")
+		"value$round", "round $round: a query at $_->{name} returns the value")
 	  foreach @nodes;
 }
 
@@ -61,5 +61,5 @@ ok( FabricTest::wait_until(
 			slurp_file($nodes[0]->cluster->logfile) =~
 			  /WARNING:  fsync is off.*WARNING:  full_page_writes is off/s;
 		}),
-	'a server without fsync and full_page_writes is warned of');
+	'the log warns of a server without fsync and full_page_writes');
 done_testing();

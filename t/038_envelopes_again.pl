@@ -135,22 +135,21 @@ ok( wait_until(
 			put($leader);
 			!grep { $_ != $behind && first_entry($_) <= $reached + 1 } @nodes;
 		}),
-	'the others have forgotten the entries that it lacks');
+	'the other nodes have compacted the entries that the node lacks');
 kill 'CONT', $orderer;
-is(scalar fingerprints($network, 'trade'), 1, 'it gets the blocks instead');
+is(scalar fingerprints($network, 'trade'), 1, 'the node fetches blocks instead of the entries');
 ok( wait_until(
 		sub {
 			$behind->query(
 				"SELECT base_index FROM fabric_internal.raft_state WHERE channel = 'trade'") >
 			  $reached;
 		}),
-	'and its log begins behind them');
+	'the log of the node begins after the fetched blocks');
 is( $behind->query(
 		"SELECT pid FROM fabric.stat_workers WHERE kind = 'orderer' AND channel = 'trade'"),
 	$orderer,
-	'in the same process');
-is(submit_at($behind, $transaction), 'VALID',
-	'an envelope of the log that was replaced is ordered');
+	'the orderer process was not restarted');
+is(submit_at($behind, $transaction), 'VALID', 'an envelope of the replaced log can be ordered');
 
 # ---- a batch from which no block is made ----
 
@@ -165,7 +164,7 @@ FabricConsenter::order_as_leader(
 	FabricWire::envelope('p', undef));
 wait_for_leader($network, 'trade');
 is(submit_at($_, $transaction),
-	'VALID', "an envelope in a batch that makes no block is ordered at $_->{name}")
+	'VALID', "an envelope of a batch that makes no block can be ordered at $_->{name}")
   foreach $behind;
 is(scalar fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 
@@ -179,7 +178,7 @@ $_->start('without workers') foreach @nodes;
 my %ends = map { join(' ', last_entry($_)) => 1 } @nodes;
 SKIP:
 {
-	ok(keys %ends == 1, 'all logs end alike') or skip 'the logs differ', 2;
+	ok(keys %ends == 1, 'all logs end with the same entry') or skip 'the logs differ', 2;
 	my ($end) = last_entry($org1);
 	$_->query(
 		"INSERT INTO fabric_internal.raft_log SELECT channel, $end + n, term, 1, '' FROM fabric_internal.raft_log, generate_series(1, 1100) n WHERE channel = 'trade' AND index = $end"

@@ -16,23 +16,23 @@ deploy_registry($network, policy => $ANY_TWO);
 
 # it takes part as the other nodes do
 is($peer->query("SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade'"),
-	0, 'the node orders nothing');
+	0, 'a node that is not a consenter does not order');
 $peer->query(create_vehicle('V1'));
 is($peer->query(invoke('transfer_vehicle', 'V1', 'Boris', '1')),
-	'Ada Adler', 'its applications commit transactions');
+	'Ada Adler', 'applications of the node commit transactions');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 like(
 	$peer->error_of("SELECT fabric_internal.submit('trade', '\\x00')"),
 	qr/LF505.*HINT:.*localhost:$org1->{port}/s,
-	'it accepts no transaction for ordering, and names the orderers');
+	'the node accepts no envelope for ordering, and the hint names the orderers');
 like($peer->error_of("SELECT fabric.transfer_leadership('trade', 1)"),
-	qr/LF505/, 'it has no leadership to hand over');
+	qr/LF505/, 'the node cannot transfer the leadership');
 
 # stopped and started again
 $peer->kill_hard;
 $org1->query(join(";\n", map { create_vehicle("W$_") } 1 .. 20));
 $peer->start;
-is(scalar(fingerprints($network, 'trade')), 1, 'after an absence it has all blocks');
+is(scalar(fingerprints($network, 'trade')), 1, 'the node has all blocks after an absence');
 
 # change the newest block in the tables of an orderer, past the triggers
 sub falsify
@@ -93,13 +93,13 @@ foreach my $case (
 		slurp_file($peer->cluster->logfile, $offset),
 		qr/block received from localhost:$org1->{port}/,
 		"$name: the log names the source");
-	is(height_of($peer, 'trade'), $height - 1, "$name: nothing of it is stored");
+	is(height_of($peer, 'trade'), $height - 1, "$name: no part of the block is stored");
 	like(
 		$peer->query(
 			"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
 		),
 		$words,
-		"$name: operators see why");
+		"$name: fabric.stat_workers shows the reason");
 
 	# one honest orderer is enough
 	falsify($org2,
@@ -107,7 +107,7 @@ foreach my $case (
 		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
 	);
 	ok( wait_until(sub { height_of($peer, 'trade') == $height }),
-		"$name: the node gets the true block from the other orderer");
+		"$name: the node gets the correct block from the other orderer");
 	falsify($org1,
 		'UPDATE fabric_internal.block b SET signatures = k.signatures FROM kept_block k WHERE b.channel = k.channel AND b.number = k.number;'
 		  . 'UPDATE fabric_internal.transaction t SET envelope = k.envelope FROM kept_transaction k WHERE t.channel = k.channel AND t.block_number = k.block_number AND t.position = k.position'
@@ -118,5 +118,5 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger i
 
 # only a member of the channel with a signed request may ask for blocks
 like($org1->error_of("SELECT * FROM fabric_internal.deliver('\\x0a00', 1000, 0)"),
-	qr/LF002|LF001/, 'an invalid request is refused');
+	qr/LF002|LF001/, 'an invalid request for blocks is refused');
 done_testing();

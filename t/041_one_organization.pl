@@ -52,9 +52,10 @@ sub wait_for_condition
 			$found = conditions($node, $topic);
 			defined $pattern ? $found =~ $pattern : $found eq '';
 		});
-	return defined $pattern
-	  ? like($found, $pattern, "$node->{name}: $topic is told")
-	  : is($found, '', "$node->{name}: $topic is over");
+	return
+	  defined $pattern
+	  ? like($found, $pattern, "$node->{name} reports a condition of topic $topic")
+	  : is($found, '', "$node->{name} ends its conditions of topic $topic");
 }
 
 sub log_of
@@ -68,19 +69,19 @@ wait_for_leader($network, 'trade');
 deploy_registry($network, policy => "OR('Org1MSP.peer')");
 make_blocks(3);
 
-subtest 'who gives blocks' => sub {
+subtest 'sources of blocks' => sub {
 	is(scalar(fingerprints($network, 'trade')),
-		1, 'all nodes have the same ledger, the second peer too');
+		1, 'all nodes, including the second peer, have the same ledger');
 	my %addresses = map { $_->address => 1 } $network->orderers;
 	ok( $addresses{
 			$_->query(
 				"SELECT source FROM fabric.stat_channel WHERE channel = 'trade' AND source_at > now() - interval '10 minutes'"
 			)
 		},
-		"$_->{name} got them from an orderer") foreach $peer, $second;
+		"$_->{name} got its blocks from an orderer") foreach $peer, $second;
 };
 
-subtest 'an orderer that was away for longer than the log reaches back' => sub {
+subtest 'an orderer is down until the log lacks its next entry' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	my ($away, $other) = grep { $_ != $leader } $network->orderers;
 	my $subject = $away->{number};
@@ -93,7 +94,7 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 		$leader->query("SELECT min(index) FROM fabric_internal.raft_log WHERE channel = 'trade'"),
 		'>',
 		$last + 1,
-		'the log of the leader begins after the entries that the absent one lacks');
+		'the log of the leader begins after the entries that the absent node lacks');
 	wait_for_condition($leader, 'consenter',
 		qr/^$subject\|LF503\|(could not connect|lost connection) to consenter $subject at localhost:$away->{port}\|.*refused/
 	);
@@ -102,13 +103,14 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 			"SELECT error FROM fabric.stat_orderer_followers WHERE consenter_id = $subject AND error_since > now() - interval '5 minutes'"
 		),
 		qr/refused/,
-		'the view of followers says so too');
-	like(log_of($leader),
+		'fabric.stat_orderer_followers shows why the consenter cannot be reached');
+	like(
+		log_of($leader),
 		qr/channel "trade": (could not connect|lost connection) to consenter $subject at/,
-		'and the log');
+		'the log says that the consenter cannot be reached');
 	$away->start;
 	is(scalar(fingerprints($network, 'trade')),
-		1, 'it has got the blocks from its own organization');
+		1, 'the absent node gets the blocks from its own organization');
 	wait_for_condition($leader, 'consenter');
 	eventually_is(
 		sub {
@@ -122,7 +124,7 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 				log_of($leader) =~
 				  /channel "trade": over after \d+ s: (could not connect|lost connection) to consenter $subject/;
 			}),
-		'the log says that it is over');
+		'the log says that the consenter can be reached again');
 	# the vote of the node counts
 	$other->kill_hard;
 	make_blocks(2);
@@ -130,7 +132,7 @@ subtest 'an orderer that was away for longer than the log reaches back' => sub {
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 };
 
-subtest 'a lost quorum' => sub {
+subtest 'the orderers lose their quorum' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	my @others = grep { $_ != $leader } $network->orderers;
 
@@ -141,10 +143,13 @@ subtest 'a lost quorum' => sub {
 	);
 	wait_for_condition($peer, 'source',
 		qr/^localhost:$others[0]{port}\|LF503\|no blocks from localhost:$others[0]{port}/m);
-	is(conditions($peer, 'blocks'), '', 'one source is left');
+	is(conditions($peer, 'blocks'), '', 'the peer still has one source of blocks');
 	$leader->kill_hard;
 	wait_for_condition($_, 'blocks', qr/no other orderer delivers blocks/) foreach $peer, $second;
-	like(log_of($peer), qr/channel "trade": no other orderer delivers blocks/, 'in the log too');
+	like(
+		log_of($peer),
+		qr/channel "trade": no other orderer delivers blocks/,
+		'the log says that no orderer delivers blocks');
 	$_->start foreach $leader, @others;
 	wait_for_leader($network, 'trade');
 	make_blocks(1);
@@ -152,7 +157,7 @@ subtest 'a lost quorum' => sub {
 	wait_for_condition($_, 'source') foreach $peer, $second;
 	wait_for_condition($_, 'leader') foreach $network->orderers;
 	ok(wait_until(sub { log_of($peer) =~ /over after \d+ s: no other orderer/ }),
-		'the log says that it is over');
+		'the log says that an orderer delivers blocks again');
 	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 };
 
@@ -179,7 +184,7 @@ sub renew
 	$node->start;
 }
 
-subtest 'a renewed TLS certificate' => sub {
+subtest 'the TLS certificate of a consenter is renewed' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	my ($renewed, $other) = grep { $_ != $leader } $network->orderers;
 	my $keys = $renewed->path('keys');
@@ -187,14 +192,15 @@ subtest 'a renewed TLS certificate' => sub {
 	my $old_key = slurp("$keys/tls.key");
 
 	renew($renewed, "$keys/tls.key");
-	isnt(slurp("$keys/tls.pem"), $before, 'is another certificate');
+	isnt(slurp("$keys/tls.pem"), $before, 'the renewed certificate differs from the old one');
 	# both votes are needed now
 	$other->kill_hard;
 	make_blocks(2);
 	$other->start;
 	is(scalar(fingerprints($network, 'trade')),
-		1, 'with its old key the node is the same consenter');
-	is(conditions($renewed, 'certificate'), '', 'and reports no condition');
+		1, 'a node with a renewed certificate for its old key is the same consenter');
+	is(conditions($renewed, 'certificate'),
+		'', 'a node with a renewed certificate for its old key reports no condition');
 
 	create_key("$keys/new.key");
 	renew($renewed, "$keys/new.key");
@@ -202,7 +208,8 @@ subtest 'a renewed TLS certificate' => sub {
 		qr/this node does not order although consenter $renewed->{number} has its address\|.*another TLS public key/
 	);
 	make_blocks(1);
-	is(scalar(fingerprints($network, 'trade')), 1, 'it gets its blocks like a peer');
+	is(scalar(fingerprints($network, 'trade')),
+		1, 'a node with another key gets its blocks like a peer');
 	spew("$keys/tls.key", $old_key, 0600);
 	spew("$keys/tls.pem", $before, 0600);
 	$renewed->reload;
@@ -210,7 +217,7 @@ subtest 'a renewed TLS certificate' => sub {
 	$other->kill_hard;
 	make_blocks(1);
 	$other->start;
-	is(scalar(fingerprints($network, 'trade')), 1, 'with its key it orders again');
+	is(scalar(fingerprints($network, 'trade')), 1, 'a node with its old key orders again');
 };
 
 done_testing();

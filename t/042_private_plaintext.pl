@@ -63,22 +63,24 @@ sub problems
 # ---- both run ----
 
 approve($first, 1, $package_id);
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the approval');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the block with the approval');
 # at once, or on a busy machine a moment later
-eventually_is(sub { count_of($second, 'private_missing') }, 0, 'the second peer has its plaintext');
-cmp_ok(count_of($second, 'private_state'), '>', 0, 'in its table');
-is(plaintext_of($second), plaintext_of($first), 'the same as the first');
-is(count_of($_, 'private_state'), 0, "$_->{name} of the other organization has nothing")
+eventually_is(sub { count_of($second, 'private_missing') },
+	0, 'the second peer gets the plaintext of the approval');
+cmp_ok(count_of($second, 'private_state'), '>', 0, 'the second peer stores the plaintext');
+is(plaintext_of($second), plaintext_of($first), 'both peers store the same plaintext');
+is(count_of($_, 'private_state'), 0, "$_->{name} of the other organization stores no plaintext")
   foreach @node{qw(org2peer1 org2peer2)};
-is(problems($_), '', "$_->{name}: the chain is clean") foreach $network->nodes;
+is(problems($_), '', "$_->{name} verifies its chain without a problem") foreach $network->nodes;
 approve($other, 1, $package_id);
 $other->query("SELECT fabric.commit_chaincode('trade', 'notes', '1', 1)");
 fingerprints($network, 'trade');
 is( $second->query(
 		"SELECT package_id FROM fabric.chaincodes WHERE channel = 'trade' AND name = 'notes'"),
 	$package_id,
-	'the second peer knows the package');
-is($second->error_of("SELECT fabric.invoke('trade', 'notes', 'put', 'a')"), '', 'and endorses');
+	'fabric.chaincodes of the second peer shows the package');
+is($second->error_of("SELECT fabric.invoke('trade', 'notes', 'put', 'a')"),
+	'', 'the second peer endorses');
 
 # ---- one is down ----
 
@@ -88,21 +90,21 @@ approve($first, 2, $package_id);
 approve($first, 2, undef);
 $first->kill_hard;
 $second->start;
-ok(wait_until(sub { count_of($second, 'private_missing') == 2 }),
-	'the missing plaintext is recorded');
-is(problems($second), '', 'plaintext that is recorded as missing is no problem of the chain');
+ok( wait_until(sub { count_of($second, 'private_missing') == 2 }),
+	'the second peer records that plaintext is missing');
+is(problems($second), '', 'verify_chain does not report plaintext that is recorded as missing');
 ok( wait_until(
 		sub {
 			$second->query(
 				"SELECT message FROM fabric.stat_conditions WHERE process = 'ledger' AND topic = 'private data'"
 			) =~ /of 2 transactions is missing/;
 		}),
-	'it says so');
+	'fabric.stat_conditions reports the missing plaintext');
 # the new approval replaces the missing one, which is no longer reported
 approve($second, 2, $package_id);
 ok( wait_until(sub { count_of($second, 'private_missing') == 0 }),
 	'plaintext that a new approval replaces is no longer missing');
-is(problems($second), '', 'nor is it a problem');
+is(problems($second), '', 'verify_chain does not report plaintext that a new approval replaced');
 approve($second, 2, undef);
 $first->start;
 ok( wait_until(
@@ -111,25 +113,25 @@ ok( wait_until(
 			  && plaintext_of($second) eq plaintext_of($first)
 			  && count_of($first, 'private_missing') == 0;
 		}),
-	'the first one gets the missing plaintext afterwards')
+	'the first peer gets the missing plaintext after its start')
   or diag(
 	$second->query('SELECT * FROM fabric.stat_conditions'),
 	$first->query('SELECT * FROM fabric.stat_conditions'));
 like(
 	slurp_file($first->cluster->logfile),
 	qr/private data of transaction 0 of block \d+ was fetched from localhost:$second->{port}/,
-	'from its partner');
-is(problems($_), '', "$_->{name}: the chain is clean") foreach $first, $second;
+	'the log of the first peer names the second peer as the source');
+is(problems($_), '', "$_->{name} verifies its chain without a problem") foreach $first, $second;
 ok( wait_until(
 		sub {
 			$second->query(
 				"SELECT count(*) FROM fabric.stat_conditions WHERE topic = 'private data'") == 0;
 		}),
-	'nothing is said to be missing');
+	'fabric.stat_conditions reports no missing plaintext');
 like(
 	slurp_file($second->cluster->logfile),
 	qr/over after \d+ s: plaintext of private data/,
-	'the log says that it is over');
+	'the log says that no plaintext is missing any longer');
 
 # ---- callers ----
 
@@ -204,7 +206,7 @@ like(
 		$second,
 		'private_get(' . request_of($colleague, $get) . ", $block, " . ($position + 1) . ')'),
 	qr/LF001/,
-	'only of the approvals that it asked for');
+	'a signed request gives no plaintext of another transaction');
 like(
 	call_as(
 		$second,
@@ -212,27 +214,28 @@ like(
 		  . request_of($colleague, $get, timestamp => FabricWire::message([ 1, \(time - 3600) ]))
 		  . ", $block, $position)"),
 	qr/LF001/,
-	'and not with an old request');
+	'an old signed request gives no plaintext');
 like(
 	call_as($other, 'private_get(' . request_of($stranger, $get) . ", $block, $position)"),
 	qr/LF203.*own organization only.*"Org2MSP"/s,
-	"another organization's node does not");
+	'a node of another organization gets no plaintext');
 like(call_as($other, 'private_get(' . request_of($liar, $get) . ", $block, $position)"),
-	qr/LF105/, 'nor when it says that it is of this one');
+	qr/LF105/,
+	'a node of another organization gets no plaintext with an MSP id that is not its own');
 like(
 	call_as($second, 'private_get(' . request_of($user, $get) . ", $block, $position)"),
 	qr/LF203.*role client/s,
-	'nor a client of the organization');
+	'a client of the organization gets no plaintext');
 my $put = "fabric: put private data\n" . ('0' x 64) . "\n" . sha256_hex('');
 like(
 	call_as(
 		$other, 'private_put(' . request_of($stranger, $put) . ", '" . ('0' x 64) . "', '\\x')"),
 	qr/LF203/,
-	"nor does it take anything from another organization's node");
+	'a node of another organization cannot store plaintext');
 like($first->error_of("SELECT fabric_internal.private_get('\\x0a00', 1, 0)"),
-	qr/LF00[12]|LF102/, 'not without a request');
+	qr/LF00[12]|LF102/, 'private_get requires a signed request');
 like($first->error_of("SELECT fabric_internal.private_put('\\x0a00', 'x', '\\x')"),
-	qr/LF00[12]|LF102/, 'nor is anything taken');
+	qr/LF00[12]|LF102/, 'private_put requires a signed request');
 like($first->error_of("SELECT fabric_internal.private_get(NULL, 1, 0)"),
-	qr/null/, 'NULL is no plaintext');
+	qr/null/, 'private_get refuses a request that is null');
 done_testing();

@@ -59,8 +59,11 @@ my $height = height_of($org1, 'trade');
 # the error shows the difference
 my $error = $org1->error_of(call('put', 'k1', 5));
 like($error, qr/LF309/, 'endorsements that differ are an error');
-like($error, qr/"k1"/, 'which names the key');
-like($error, qr/Org1MSP has "5".*Org2MSP has "6"/, 'and the value of each organization');
+like($error, qr/"k1"/, 'the error about different endorsements names the key');
+like(
+	$error,
+	qr/Org1MSP has "5".*Org2MSP has "6"/,
+	'the error about different endorsements has the value of each organization');
 
 # a composite key, with U+0000 before, between and after its parts, is shown whole, with nothing
 # after it
@@ -70,32 +73,32 @@ utf8::encode($error) if utf8::is_utf8($error);
 like(
 	$error,
 	qr/LF309.* of key "${zero}owner~id${zero}Ada${zero}k\\u001b\[2J1${zero}" in "assets": Org1MSP has "0", Org2MSP has "1"\./s,
-	'a composite key is shown as text');
+	'the error shows a composite key as text');
 $error = $org1->error_of(call('tell'));
-like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'results that differ are an error too');
-is(height_of($org1, 'trade'), $height, 'nothing of it is ordered');
+like($error, qr/LF309.*Org1MSP.*Org2MSP/s, 'different results are an error');
+is(height_of($org1, 'trade'), $height, 'nothing is ordered when endorsements differ');
 
 # a node without a package asks other nodes
 is($org3->query("SELECT fabric.query('trade', 'assets', 'tell')"),
-	'difference 0', 'a query at a node without the package is answered elsewhere');
+	'difference 0', 'a query at a node without the package is answered by another node');
 like(
 	$org3->error_of(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"
 	),
 	qr/LF001.*has not installed/s,
-	'but it cannot endorse');
+	'a node without the package cannot endorse');
 like(
 	$org1->error_of(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org3MSP'])"
 	),
 	qr/LF310.*Org3MSP/s,
-	'nor when another node asks it');
+	'a node without the package cannot endorse for another node');
 like(
 	$org1->error_of(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org9MSP'])"
 	),
 	qr/LF001.*"Org9MSP"/s,
-	'an unknown organization is named');
+	'the error names an organization that is not in the channel');
 
 # one organization is enough for an endorsement but not for the policy: the transaction is ordered
 # and stored as invalid
@@ -105,12 +108,12 @@ is( $org1->query(
 	'ENDORSEMENT_POLICY_FAILURE',
 	'a transaction with too few endorsements is invalid');
 is($org1->query("SELECT count(*) FROM fabric_internal.world_state WHERE namespace = 'assets'"),
-	0, 'and changes nothing');
+	0, 'an invalid transaction changes nothing');
 
 # all packages are the same
 approve($_, package_of(0)) foreach $org2, $org3;
 is($org1->query(call('put', 'k1', 5)),
-	'stored', 'with the same package everywhere the call succeeds');
+	'stored', 'the call succeeds when all organizations have the same package');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # one organization falsifies its own state
@@ -128,29 +131,34 @@ like(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['k1', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
 	),
 	qr/LF309.*"k1".*Org1MSP has "6".*Org2MSP has "501"/s,
-	'a falsified state shows when its endorsement is insisted on');
-is($org1->query(call('add', 'k1', 0)), 'added', 'but does not stop the other organizations');
+	'a falsified state causes an error when the endorsement of its organization is required');
+is($org1->query(call('add', 'k1', 0)),
+	'added', 'a falsified state of one organization does not stop the others');
 set_state($org2, '5');
-is($org1->query(call('add', 'k1', 1)), 'added', 'the true state is endorsed again');
+is($org1->query(call('add', 'k1', 1)),
+	'added', 'the organization endorses again after its state is corrected');
 
 # an organization is down, or does not answer: another one replaces it
 $org2->kill_hard;
-is($org1->query(call('add', 'k1', 1)), 'added', 'an organization that is down is replaced');
+is($org1->query(call('add', 'k1', 1)), 'added', 'another organization replaces one that is down');
 $org2->start;
 fingerprints($network, 'trade');
 kill 'STOP', $org2->process_id;
 is($org1->query("SET fabric.endorsement_timeout = '1h'; " . call('add', 'k1', 1)),
 	'added',
-	'an organization that does not answer is replaced, long before the time for the call ends');
+	'another organization replaces one that does not answer, long before the endorsement timeout');
 kill 'CONT', $org2->process_id;
 $_->kill_hard foreach $org2, $org3;
 $error = $org1->error_of(call('add', 'k1', 1));
-like($error, qr/LF310/, 'with too few organizations the call fails');
-like($error, qr/Org2MSP: .*Org3MSP: .*HINT/s, 'and names the failed ones, with reasons');
+like($error, qr/LF310/, 'the call fails when too few organizations answer');
+like(
+	$error,
+	qr/Org2MSP: .*Org3MSP: .*HINT/s,
+	'the error names the organizations that failed, with reasons');
 is($org1->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
 	'8', 'a query needs no other node');
 $_->start foreach $org2, $org3;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($org3->query("SELECT fabric.query('trade', 'assets', 'look', 'k1')"),
-	'8', 'each call took effect once');
+	'8', 'each call takes effect once');
 done_testing();

@@ -39,7 +39,7 @@ sub falsify
 	$org2->query("BEGIN; SET LOCAL session_replication_role = replica; $sql; COMMIT");
 }
 
-is(problems($_), '', "$_->{name} is clean") foreach $org1, $org2;
+is(problems($_), '', "$_->{name} verifies its chain without a problem") foreach $org1, $org2;
 
 # plain SQL is refused
 like(
@@ -78,7 +78,7 @@ foreach my $case (
 		"DELETE FROM fabric_internal.world_state WHERE $vehicles AND key = 'V5'", qr/V5/
 	],
 	[
-		'a key that nobody wrote',
+		'a key that no transaction wrote',
 		"INSERT INTO fabric_internal.world_state (channel, namespace, key, value, block_number, position) SELECT channel, namespace, 'V9', value, block_number, position FROM fabric_internal.world_state WHERE $vehicles AND key = 'V1'",
 		qr/V9/
 	],
@@ -100,11 +100,11 @@ foreach my $case (
 	my ($name, $sql, $pattern) = @$case;
 
 	falsify($sql);
-	like(problems($org2), $pattern, "$name: found");
+	like(problems($org2), $pattern, "$name: verify_chain finds the change");
 	$org2->query("SELECT fabric.rebuild_state('trade')");
-	is(problems($org2), '', "$name: repaired from the chain");
+	is(problems($org2), '', "$name: rebuild_state repairs the change");
 }
-is(problems($org1), '', 'the other node was clean all the time');
+is(problems($org1), '', 'the other node never has a problem');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger again');
 
 # the blocks themselves: one bit of each column
@@ -211,31 +211,31 @@ is( $org2->query(
 		"SELECT arguments[3] FROM fabric.transactions WHERE channel = 'trade' AND block_number = $lied"
 	),
 	' 8000',
-	'a plausible lie');
+	'the forged transaction decodes');
 my $found = problems($org2);
-like($found, qr/^block $lied transaction data_hash\b/m, 'the block is named');
+like($found, qr/^block $lied transaction data_hash\b/m, 'verify_chain names the forged block');
 like(
 	$found,
 	qr/^block $lied transaction 0 envelope .*BAD_CREATOR_SIGNATURE/m,
-	'the transaction is named');
-like($found, qr/state_value Key "V6" of "vehicles"/, 'the key is named');
+	'verify_chain names the forged transaction');
+like($found, qr/state_value Key "V6" of "vehicles"/, 'verify_chain names the forged key');
 unlike(
 	$found,
 	qr/^block $lied transaction 0 (chaincode|tx_id|type|creator_msp|created_at)\b/m,
-	'columns are not measured by bytes that are refuted');
+	'verify_chain does not compare columns with forged bytes');
 like(
 	$org2->error_of("SELECT fabric.rebuild_state('trade')"),
 	qr/LF902.*block $lied.*repair_chain/s,
-	'the own chain alone cannot help');
+	'rebuild_state refuses to use a damaged block');
 is( $org2->query("SELECT block_number, address FROM fabric.repair_chain('trade')"),
 	"$lied|localhost:$org1->{port}",
-	'another node can');
-is(problems($org2), '', 'no problem is left');
+	'repair_chain replaces the block by that of another node');
+is(problems($org2), '', 'verify_chain finds no problem after the repair');
 is( $org2->query(
 		"SELECT value_json->>'price' FROM fabric.world_state WHERE channel = 'trade' AND key = 'V6'"
 	),
 	18000,
-	'with the true price');
+	'the state has the correct price after the repair');
 
 # a node whose last block is false stores no further block until it is repaired
 $newest = height_of($org2, 'trade') - 1;
@@ -251,22 +251,23 @@ ok( wait_until(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
 			) =~ /does not follow/;
 		}),
-	'the next block is refused') or diag($org2->query('SELECT * FROM fabric.stat_workers'));
-is(height_of($org2, 'trade'), $newest + 1, 'and not stored');
+	'a block after a forged block is refused'
+) or diag($org2->query('SELECT * FROM fabric.stat_workers'));
+is(height_of($org2, 'trade'), $newest + 1, 'a refused block is not stored');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
 ok(wait_until(sub { height_of($org2, 'trade') == $newest + 2 }),
-	'after the repair the chain continues');
+	'the chain continues after the repair');
 
 falsify("DELETE FROM fabric_internal.block WHERE channel = 'trade' AND number = $middle");
-like(problems($org2), qr/^block $middle\b/m, 'a missing block is found');
+like(problems($org2), qr/^block $middle\b/m, 'verify_chain finds a missing block');
 like(
 	$org2->query("SELECT * FROM fabric.repair_chain('trade')"),
 	qr/^$middle\|localhost:$org1->{port}$/m,
-	'and is fetched from another node');
-is(problems($org2), '', 'and no problem is left');
+	'repair_chain fetches a missing block from another node');
+is(problems($org2), '', 'verify_chain finds no problem after the missing block is fetched');
 
 # the node was always in the network, and continues
-is(problems($org1), '', 'the other node was clean all the time');
+is(problems($org1), '', 'the other node never has a problem');
 $org2->query(create_vehicle('V20'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

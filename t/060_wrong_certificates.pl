@@ -43,36 +43,39 @@ sub login
 # the login succeeded if the statement is refused: the refusal names the role of the session
 my $logged_in =
   qr/42501: this statement is not allowed in a session of another node.*Role "\Q$org1->{role}\E"/s;
-like(login($good), $logged_in, 'a node logs in at another');
+like(login($good), $logged_in, 'a node logs in at another node');
 like(
 	login($good =~ s/user=\S+/user=$org3->{role}/r),
 	qr/certificate authentication failed/,
-	'not as another node');
+	'a node cannot log in as another node');
 like(
 	login($good =~ s/user=\S+/user=postgres/r),
 	qr/no password supplied/,
-	'not as a role that is no node');
+	'a node cannot log in as a role that does not belong to a node');
 like(
 	login($good =~ s/sslcert=\S+ sslkey=\S+//r),
 	qr/valid client certificate/,
-	'not without a certificate');
-like(login($good =~ s/sslmode=\S+/sslmode=disable/r), qr/rejects connection/, 'not without TLS');
+	'a node cannot log in without a certificate');
+like(
+	login($good =~ s/sslmode=\S+/sslmode=disable/r),
+	qr/rejects connection/,
+	'a node cannot log in without TLS');
 unlike(
 	login($good =~ s/dbname=fabric/dbname=postgres/r),
 	qr/\Q$org1->{role}\E"? is a member/,
-	'not in another database');
+	'a node cannot log in to another database');
 # a certificate with the right name from an authority that is not the network's
 create_authority("$keys/foreign", '/O=Foreign/CN=foreign');
 issue_tls("$keys/foreign", "$keys/forged", $org1->{msp_id}, $org1->{role}, 'localhost');
 like(
 	login($good =~ s/tls\.pem/forged.pem/r =~ s/tls\.key/forged.key/r),
 	qr/unknown ca|certificate verify failed/i,
-	'not with a certificate of a foreign authority');
+	'a node cannot log in with a certificate of a foreign authority');
 # a server whose authority this node does not trust
 like(
 	login($good =~ s/tlscas\.pem/foreign.pem/r),
 	qr/certificate verify failed/,
-	'nor does a node talk to a server that it does not trust');
+	'a node does not connect to a server whose authority it does not trust');
 
 # ---- Raft messages: only from the consenter's own certificate ----
 
@@ -83,21 +86,24 @@ sub raft_receive
 	return "SELECT fabric_internal.raft_receive('trade', $sender, '\\x52')";
 }
 
-like(login($good, raft_receive(1)), qr/^[tf]$/m, "a consenter's message is taken");
+like(login($good, raft_receive(1)), qr/^[tf]$/m, "a consenter's message is accepted");
 like(
 	login($good, raft_receive(3)),
 	qr/LF203.*not consenter 3.*DETAIL/s,
-	'not in the name of another consenter');
-like(login($good, raft_receive(7)), qr/LF203/, 'nor of one that does not exist');
+	'a node cannot send messages in the name of another consenter');
+like(login($good, raft_receive(7)),
+	qr/LF203/, 'a node cannot send messages in the name of a consenter that does not exist');
 issue_tls($org1->path('tlsca'), "$keys/second", $org1->{msp_id}, $org1->{role}, 'localhost');
 my $second = $good =~ s/tls\.pem/second.pem/r =~ s/tls\.key/second.key/r;
 like(login($second), $logged_in,
-	'with another certificate of the same organization a node logs in');
-like(login($second, raft_receive(1)), qr/LF203/, 'but it is not the consenter');
-like($org2->error_of(raft_receive(1)), qr/LF203|LF1/, 'nor is a session without a certificate');
+	'a node logs in with another certificate of the same organization');
+like(login($second, raft_receive(1)),
+	qr/LF203/, 'a certificate with another key is not that of the consenter');
+like($org2->error_of(raft_receive(1)),
+	qr/LF203|LF1/, 'a session without a certificate cannot send Raft messages');
 like(login($good, 'SELECT count(*) FROM fabric_internal.raft_log'),
-	qr/42501/, 'tables are closed to node roles');
-like(login($good, create_vehicle('V0')), qr/42501/, 'a node is no client');
+	qr/42501/, 'a node role cannot read tables');
+like(login($good, create_vehicle('V0')), qr/42501/, 'a node role cannot invoke chaincode');
 $org2->query('CREATE ROLE plain LOGIN; CREATE ROLE client LOGIN IN ROLE fabric_client');
 
 foreach my $role ('plain', 'client')
@@ -140,14 +146,14 @@ spew(
 		$org1->path('ca'), create_request("$keys/short.key", '/O=Org1MSP/OU=client/CN=short'),
 		$now, $now + 20));
 add_identity('short', 'Org1MSP', "$keys/short.pem", "$keys/short.key");
-is(attempt('short'), '', 'an identity works while its certificate is valid');
+is(attempt('short'), '', 'an identity with a valid certificate invokes');
 issue("$keys/foreign", "$keys/stranger", '/O=Org9MSP/OU=client/CN=stranger');
 add_identity('unknown-msp', 'Org9MSP', "$keys/stranger.pem", "$keys/stranger.key");
 like(attempt('unknown-msp'), qr/LF104.*"?Org9MSP/s,
-	'an identity of an organization that is no member is refused');
+	'an identity of an organization that is not a member is refused');
 add_identity('false-msp', 'Org1MSP', "$keys/stranger.pem", "$keys/stranger.key");
 like(attempt('false-msp'), qr/LF105|LF101/,
-	"one whose certificate is not from its organization's authority, too");
+	"an identity whose certificate is not from its organization's authority is refused");
 like(
 	$org1->error_of(
 		'SELECT fabric.add_identity('
@@ -167,9 +173,9 @@ like(
 		"BEGIN; SET LOCAL fabric.identity = 'only-client'; SELECT fabric.approve_chaincode('trade', 'vehicles', '2', 2, NULL)",
 		user => 'app'),
 	qr/access denied.*administrators of organization "Org1MSP"/s,
-	'but approves no chaincode');
+	"a client's identity cannot approve chaincode");
 ok(wait_until(sub { attempt('short') =~ /LF106.*HINT:\s+Enroll again/s }),
-	'once its certificate has expired it is refused');
+	'an identity with an expired certificate is refused');
 
 # ---- the node's own key ----
 
@@ -182,7 +188,7 @@ sub with_node_key
 	$change->();
 	my $error = $org1->error_of(create_vehicle('V' . ++$vehicle));
 	my (undef, $elsewhere, $status) = $org2->try_query(create_vehicle('V' . ++$vehicle));
-	is($status, 0, 'other organizations do without this node meanwhile') or diag($elsewhere);
+	is($status, 0, 'other organizations commit transactions without this node') or diag($elsewhere);
 	unlink "$keys/node.key";
 	spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
 	return $error;
@@ -191,17 +197,17 @@ sub with_node_key
 like(
 	with_node_key(sub { chmod 0644, "$keys/node.key" }),
 	qr/LF102.*could not use file.*access to the private key.*HINT:.*0600/s,
-	'a key that others can read is not used');
+	'a key file that others can read is refused');
 like(
 	with_node_key(sub { unlink "$keys/node.key" }),
 	qr/LF005.*could not use file.*No such file.*HINT/s,
-	'a missing key is named');
+	'the error names a missing key file');
 like(
 	with_node_key(sub { spew("$keys/node.key", slurp("$keys/forged.key"), 0600) }),
 	qr/LF102.*HINT:.*fabric\.node_key_file/s,
-	'a key that is not the certificate\'s is refused');
+	'a key that does not belong to the certificate is refused');
 like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }),
-	qr/LF102/, 'so is a file that holds no key');
+	qr/LF102/, 'a file without a key is refused');
 # this session has used the good key before
 my $refusals = with_node_key(sub { 1 })
   . join(
@@ -214,10 +220,11 @@ my $refusals = with_node_key(sub { 1 })
 				"\\! echo nonsense > $keys/node.key",
 				'SELECT pg_sleep(1.1);',
 				map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
-is(() = $refusals =~ /LF102/g, 2, 'does not continue with it') or diag($refusals);
+is(() = $refusals =~ /LF102/g, 2, 'a session does not use a key whose file has become invalid')
+  or diag($refusals);
 spew("$keys/node.key", slurp("$keys/kept.key"), 0600);
 ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }),
-	'with its own key the node endorses again');
+	'the node endorses again with its own key');
 
 # ---- TLS as a client of other nodes ----
 
@@ -249,7 +256,7 @@ foreach my $case (
 		"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nfabric.tls_ca_file = '$keys/tlscas.pem'\n"
 	);
 }
-ok(wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }),
-	'with the right files the node works');
+ok( wait_until(sub { $org1->error_of(create_vehicle('V' . ++$vehicle)) eq '' }),
+	'the node commits transactions again with the correct files');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -24,24 +24,24 @@ like(
 		q{SELECT (fabric.package_info(fabric.package_chaincode('label_1', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$'))).package_id}
 	),
 	qr/^label_1:[0-9a-f]{64}$/,
-	'a chaincode package is made');
+	'package_chaincode works without workers');
 is( $node->query(
 		"SELECT fabric.policy_satisfied('AND(''Org1MSP.peer'', ''Org2MSP.peer'')', ARRAY['Org1MSP.peer', 'Org2MSP.peer'])"
 	),
 	't',
-	'a policy is evaluated');
+	'policy_satisfied works without workers');
 is( $node->query("SELECT fabric.compute_tx_id('\\x01', '\\x02')"),
 	'a12871fee210fb8619291eaea194581cbd2531e4b23759d225f6806923f63222',
-	'a transaction id is computed');
+	'compute_tx_id works without workers');
 
 # the ledger can be read, and chaincode can be queried
 is( $node->query(
 		"SELECT encode(block_hash, 'hex') FROM fabric_internal.block WHERE channel = 'trade' ORDER BY number DESC LIMIT 1"
 	),
 	$block,
-	'the ledger can be read');
+	"the ledger's tables can be read without workers");
 like($node->query("SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')"),
-	qr/Volvo/, 'a query needs no worker');
+	qr/Volvo/, 'a query works without workers');
 
 # functions that need the workers say so
 foreach my $call (
@@ -67,9 +67,9 @@ ok( wait_until(
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 4;
 		}),
-	'preloaded, launcher, relay, orderer and ledger run');
+	'launcher, relay, orderer and ledger run after preloading');
 $node->query(create_vehicle('V2'));
-is(FabricTest::vehicles_of($node), 2, 'and transactions are committed');
+is(FabricTest::vehicles_of($node), 2, 'transactions are committed after preloading');
 
 # Another database of the instance has no node, and no call there reaches the processes of this one.
 $node->query('CREATE DATABASE other TEMPLATE template0');
@@ -82,46 +82,48 @@ like(
   foreach "SELECT fabric.join_channel('\\x$genesis')",
   "SELECT fabric.transfer_leadership('trade')", 'SELECT * FROM fabric.stat_workers';
 is($node->query("SELECT count(*) FROM fabric.channels", database => 'other'),
-	0, 'which has no channels');
+	0, 'another database has no channels');
 is( $node->query(
 		"SELECT fabric.policy_text(fabric.policy_compile('OR(''A.peer'')'))",
 		database => 'other'),
 	"OR('A.peer')",
-	'but all that needs no node');
+	'functions that need no node work in another database');
 $node->query(create_vehicle('V3'));
 
 # the database of a node cannot be dropped or copied while the workers use it
 like(
 	$node->error_of('DROP DATABASE fabric', database => 'postgres'),
 	qr/channel "trade" is joined in it/,
-	'no drop');
+	'the database of a node with channels cannot be dropped');
 like(
 	$node->error_of('CREATE DATABASE copy TEMPLATE fabric', database => 'postgres'),
 	qr/being accessed by other users/,
-	'no copy');
+	'the database of a node cannot be copied');
 
 # the extension is dropped with its channels only with CASCADE, and is created again without
 # channels
 like(
 	$node->error_of('DROP EXTENSION fabric'),
 	qr/2BP01: cannot drop extension fabric because channel "trade" is joined\nDETAIL:.*\nHINT:.*leave_channel/s,
-	'with a channel it is not dropped');
+	'the extension cannot be dropped while a channel is joined');
 $node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
 ok( wait_until(
 		sub {
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 2;
 		}),
-	'without the extension only launcher and relay run');
+	'only launcher and relay run without the extension');
 $node->query('CREATE EXTENSION fabric');
-is($node->query('SELECT count(*) FROM fabric.channels'), 0, 'created again, it has no channels');
-is($node->query("SELECT fabric.join_channel('\\x$genesis')"), 'trade', 'one can be joined');
+is($node->query('SELECT count(*) FROM fabric.channels'),
+	0, 'the extension has no channels after it is created again');
+is($node->query("SELECT fabric.join_channel('\\x$genesis')"),
+	'trade', 'a channel can be joined after the extension is created again');
 ok( wait_until(
 		sub {
 			$node->query("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'fabric %'")
 			  == 4;
 		}),
-	'and its processes run');
+	'the processes of the channel run after the extension is created again');
 
 # a database with another encoding
 $node->query(
@@ -129,5 +131,5 @@ $node->query(
 like(
 	$node->error_of('CREATE EXTENSION fabric CASCADE', database => 'latin'),
 	qr/fabric needs a database with encoding UTF8\nHINT/,
-	'another encoding is refused');
+	'a database with another encoding is refused');
 done_testing();

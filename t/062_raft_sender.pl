@@ -40,29 +40,32 @@ sub call_as
 }
 
 is(call_as($org1, "raft_receive('trade', 1, '\\x52')"),
-	"t\n", 'a consenter speaks for itself, even nonsense is taken to be looked at');
+	"t\n", 'a message of a consenter in its own name is accepted and checked later');
 # an envelope that no block can hold would stop the channel, so envelopes are checked before they
 # are accepted
 like(call_as($org1, "raft_forward('trade', 1, '\\x52')"),
-	qr/LF002/, 'envelopes are looked at first');
+	qr/LF002/, 'raft_forward decodes envelopes before it accepts them');
 like(call_as($org1, "raft_forward('trade', 1, '\\x0a060a0178120179')"),
-	qr/t\n/, 'canonical ones are accepted');
+	qr/t\n/, 'raft_forward accepts envelopes in canonical form');
 like(call_as($org1, "raft_forward('trade', 1, '\\x0a061201790a0178')"),
-	qr/LF002/, 'those in another order of fields are not');
+	qr/LF002/, 'raft_forward refuses envelopes that are not in canonical form');
 foreach my $name ('raft_receive', 'raft_forward')
 {
-	like(call_as($org1, "$name('trade', 2, '\\x52')"), qr/LF203/, "$name: not for the receiver");
+	like(call_as($org1, "$name('trade', 2, '\\x52')"),
+		qr/LF203/, "$name: a node cannot speak for the receiver");
 	like(call_as($org1, "$name('trade', 3, '\\x52')"),
-		qr/LF203/, "$name: not for an unknown number");
-	like(call_as($org1, "$name('trade', 0, '\\x52')"), qr/LF203/, "$name: not for number 0");
+		qr/LF203/, "$name: a node cannot speak for a consenter that does not exist");
+	like(call_as($org1, "$name('trade', 0, '\\x52')"),
+		qr/LF203/, "$name: a node cannot speak for consenter 0");
 	like(call_as($org3, "$name('trade', 1, '\\x52')"),
 		qr/LF203/, "$name: a member that does not order cannot speak for a consenter");
-	like(call_as($org3, "$name('trade', 3, '\\x52')"), qr/LF203/, "$name: nor for itself");
+	like(call_as($org3, "$name('trade', 3, '\\x52')"),
+		qr/LF203/, "$name: a member that does not order cannot speak for itself");
 	like(
 		(   $org2->try_query(
 				"\\set VERBOSITY verbose\nSELECT fabric_internal.$name('trade', 1, '\\x52')"))[1],
 		qr/LF203.*HINT/s,
-		"$name: not without a TLS client certificate");
+		"$name: a caller without a TLS client certificate is refused");
 }
 # the invalid messages did no harm
 FabricTest::wait_for_leader($network, 'trade');
@@ -71,5 +74,5 @@ is($org2->query("SELECT running FROM fabric.stat_orderer WHERE channel = 'trade'
 is( $org2->query(
 		"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'orderer' AND restarts > 0"),
 	0,
-	'and was not restarted');
+	'the orderer was not restarted');
 done_testing();

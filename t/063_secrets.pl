@@ -45,7 +45,7 @@ my %secrets = (
 	'a wrong passphrase' => 'incorrect horse battery',
 	'a passphrase in a refused statement' => 'refused horse battery',
 	'a secret' => 'staple of the registrar',
-	'a wrong secret' => 'staple of somebody else',
+	'a wrong secret' => 'staple of another user',
 	'a secret in a refused statement' => 'staple that was refused');
 
 # the lines of a key's PEM body, its bytes, and the private number among them in raw and in hex
@@ -141,9 +141,9 @@ statement(done => 'BEGIN;'
 	  . 'COMMIT;');
 
 # the keystore: only its owner can enter and read it, and it has no other files
-is((stat $keystore)[2] & 07777, 0700, 'the keystore is closed');
+is((stat $keystore)[2] & 07777, 0700, 'only the owner can enter the keystore');
 my @keys = glob "$keystore/*";
-is(scalar @keys, 2, 'there are the key of the authority and the one of the identity')
+is(scalar @keys, 2, 'the keystore has the key of the authority and that of the identity')
   or diag("@keys");
 is((stat $_)[2] & 07777, 0600, 'a key is readable by its owner only') foreach @keys;
 my ($authority_file) = grep { /ca_/ } @keys;
@@ -158,7 +158,7 @@ like(
 			"\\set VERBOSITY verbose\n" . call('add_identity', 'x', 'Org1MSP', $certificate, $key))
 	)[2],
 	qr/LF005: .*fabric_keystore.*HINT: .*0700/s,
-	'a keystore that others can enter is refused');
+	'a keystore that other users can enter is refused');
 chmod 0700, $keystore;
 
 # the places in the data directory (without the keystore) and in the log that have these bytes
@@ -190,11 +190,15 @@ $node->stop;
 # the log
 my ($body) = $enrolled =~ /CERTIFICATE-----\n.*\n(.*)\n/;
 ok((grep { m{/base/} } places($node, $body)), 'the search finds a certificate in a table');
-ok((grep { m{/pg_wal/} } places($node, $body)), 'and in the WAL');
-is_deeply([ places($node, 'enrollment refused') ], [ $node->logfile ], 'and an error in the log');
+ok((grep { m{/pg_wal/} } places($node, $body)), 'the search finds a certificate in the WAL');
+is_deeply(
+	[ places($node, 'enrollment refused') ],
+	[ $node->logfile ],
+	'the search finds an error in the log');
 foreach my $name (sort keys %secrets)
 {
-	is_deeply([ places($node, $secrets{$name}) ], [], "$name is nowhere");
+	is_deeply([ places($node, $secrets{$name}) ],
+		[], "$name is neither in the data directory nor in the log");
 }
 
 # An operator who turns on logging of whole statements gets them with their secrets, except for
@@ -205,6 +209,6 @@ statement(done => call('ca_register', 'ca', 'logged', 'client', 'a secret that i
 is_deeply(
 	[ places($node, 'a secret that is logged') ],
 	[ $node->logfile ],
-	'log_statement = all logs statements');
+	'log_statement = all writes a secret in a statement to the log');
 $node->stop;
 done_testing();

@@ -83,11 +83,11 @@ sub login
 is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
 	"fabric_node_org2msp\n", 'another node logs in as its role');
 is(login('127.0.0.1', 'fabric_node_org2msp', 'fabric_node_org2msp'),
-	"fabric_node_org2msp\n", 'by address, too');
+	"fabric_node_org2msp\n", 'another node logs in by IP address');
 like(
 	login('localhost', 'fabric_node_org2msp', 'application'),
 	qr/certificate authentication failed/,
-	'not with the certificate of another node');
+	'a node cannot log in with the certificate of another node');
 $node->append_conf('postgresql.conf',
 	"ssl_cert_file = '$files/fabric_node_org2msp.pem'\nssl_key_file = '$files/fabric_node_org2msp.key'\n"
 );
@@ -95,7 +95,7 @@ $node->restart;
 like(
 	login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
 	qr/does not match host name/,
-	'a server without the host in its certificate is not believed');
+	'a client refuses a server whose certificate lacks the host name');
 
 # a revoked certificate is not let in
 $node->append_conf('postgresql.conf',
@@ -105,11 +105,11 @@ $node->safe_psql('postgres', "SELECT fabric.ca_revoke('tlsca', 'application')");
 spew("$files/tlsca.crl", $node->safe_psql('postgres', "SELECT fabric.ca_crl('tlsca')") . "\n");
 $node->restart;
 is(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
-	"fabric_node_org2msp\n", 'with a revocation list the others still log in');
+	"fabric_node_org2msp\n", 'nodes whose certificates are not revoked still log in');
 $node->safe_psql('postgres',
 	"SELECT fabric.ca_revoke('tlsca', 'fabric_node_org2msp', reason => 'superseded')");
 spew("$files/tlsca.crl", $node->safe_psql('postgres', "SELECT fabric.ca_crl('tlsca')") . "\n");
 $node->restart;
 like(login('localhost', 'fabric_node_org2msp', 'fabric_node_org2msp'),
-	qr/revoked/, 'a revoked certificate is refused');
+	qr/revoked/, 'a node cannot log in with a revoked certificate');
 done_testing();

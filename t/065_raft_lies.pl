@@ -92,9 +92,10 @@ sub goes_on
 				}) ? 'yes' : 'no'),
 		'yes',
 		"$name: transactions are committed");
-	is(scalar FabricTest::fingerprints($network, 'trade'), 1, "$name: all nodes have the same");
+	is(scalar FabricTest::fingerprints($network, 'trade'),
+		1, "$name: all nodes have the same ledger");
 	is($nodes[2]->query("SELECT fabric.query('trade', 'book', 'get', 'round')"),
-		$round, "$name: and the last transaction");
+		$round, "$name: the state has the last transaction");
 	is($_->query($workers), $before{ $_->{name} }, "$name: no process of $_->{name} ended")
 	  foreach @nodes;
 }
@@ -156,10 +157,10 @@ foreach my $node (@others)
 		raft_message(%to, type => $SNAPSHOT, term => $term, index => 1 << 50, log_term => $term));
 
 	my $answers = lie_to($node, @lies);
-	is($answers, "t\n" x @lies, "$node->{name} lets all of it in");
+	is($answers, "t\n" x @lies, "$node->{name} accepts the messages for later checks");
 }
 goes_on('after messages that cannot be true');
-cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} is in no term that is out of reach")
+cmp_ok(orderer($_, 'term'), '<', $term + 1000, "$_->{name} did not adopt a term that is far ahead")
   foreach @others;
 like(
 	$others[0]
@@ -216,12 +217,12 @@ foreach my $node (@others)
 			"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND term = $term AND kind = 0"
 		),
 		'8',
-		"$node->{name} has them in its log");
+		"$node->{name} has the batches of the false leader in its log");
 	is( $node->query(
 			"SELECT string_agg(DISTINCT channel, '') FROM fabric.verify_chain('trade') v, fabric.channels"
 		),
 		'',
-		"$node->{name}: its chain is clean");
+		"$node->{name} verifies its chain without a problem");
 }
 
 # ---- only the channel's configuration decides which nodes vote ----
@@ -274,7 +275,7 @@ foreach my $node (@others)
 				configuration => pack('C Q>', 1, 0) . $only_me,
 				head => $head)),
 		"t\nt\n",
-		"$node->{name} gets a configuration with the liar as the only voter");
+		"$node->{name} receives a configuration with the lying consenter as the only voter");
 }
 goes_on('after an entry that makes the liar the only voter');
 foreach my $node (@others)
@@ -282,9 +283,9 @@ foreach my $node (@others)
 	is( $node->query(
 			"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"),
 		'0',
-		"$node->{name} has not put it into its log");
+		"$node->{name} has not put the configuration into its log");
 	is( $node->query("SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'trade'"),
-		'2', "$node->{name} knows two other voters");
+		'2', "$node->{name} still knows two other voters");
 }
 
 # ---- blocks to fetch: a leader's statement counts only while the leader repeats it ----
@@ -309,7 +310,7 @@ foreach my $node (@others)
 			} 1 << 50,
 			1 << 49),
 		"t\nt\n",
-		"$node->{name} is told to fetch blocks that no node has");
+		"$node->{name} receives the statement that it lacks blocks that no node has");
 }
 goes_on('after a snapshot with an absurd index');
 # A consenter that gets blocks from others stores their signatures. Different signatures at every
@@ -345,9 +346,12 @@ is( lie_to(
 				term => $term + $_ * (1 << 31))
 		} 1 .. 2000),
 	"t\n" x 2000,
-	'two thousand messages, each of a term that is far ahead');
+	'the node accepts two thousand messages of terms that are far ahead');
 goes_on('after terms that jump');
-cmp_ok(newest_term(), '<', $term + 100 * (1 << 31), 'most of the jumps were not taken');
+cmp_ok(
+	newest_term(), '<',
+	$term + 100 * (1 << 31),
+	'the node did not adopt most of the terms that are far ahead');
 
 # ---- contents that no honest orderer orders have a validation code ----
 
@@ -439,7 +443,7 @@ my @contents = (
 	],
 	[
 		4,
-		'a configuration that nobody has signed',
+		'an unsigned configuration',
 		FabricWire::envelope(
 			FabricWire::transaction(
 				channel => 'trade',
@@ -456,7 +460,8 @@ is_ordered('a batch of odd types', @contents);
 # alone in its block it looks like a configuration block
 is_ordered('a block with nothing but a configuration', $contents[4]);
 is_ordered('one that cannot be read', $contents[1]);
-is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name}: its chain is clean")
+is($_->query("SELECT * FROM fabric.verify_chain('trade')"),
+	'', "$_->{name} verifies its chain without a problem")
   foreach @nodes;
 
 # ---- a lie that is in the tables does not survive a restart ----
@@ -486,14 +491,14 @@ $healed->stop;
 $healed->start;
 $before{ $healed->{name} } = undef;
 ok( FabricTest::wait_until(sub { $healed->query($state_of) eq $right }),
-	'a stored configuration of one voter is replaced by that of the channel');
+	'an orderer replaces a stored configuration of one voter by that of the channel');
 ok( FabricTest::wait_until(
 		sub {
 			$healed->query(
 				"SELECT count(*) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2"
 			) == 0;
 		}),
-	'and its entry in the log makes no voters');
+	'a configuration entry in the log does not change the voters');
 $before{ $healed->{name} } = $healed->query($workers);
 goes_on('after a stored configuration of one voter');
 done_testing();

@@ -65,8 +65,8 @@ my $now = time;
 set_certificate($org2, $second,
 	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
 is(insist($org1, 'Org1MSP', 'Org2MSP'),
-	'VALID', 'a renewed certificate, with another key, endorses');
-is(attempt($org2), '', 'also at its own node');
+	'VALID', 'a node with a renewed certificate and another key endorses');
+is(attempt($org2), '', 'a node with a renewed certificate endorses for its own sessions');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 $network->create_identity($org2, 'second.admin', 'admin');
 $org2->query("SELECT fabric.grant_identity('second.admin', current_user)");
@@ -74,7 +74,7 @@ is( $org2->error_of(
 		"BEGIN; SET LOCAL fabric.identity = 'second.admin'; SELECT fabric.approve_chaincode('trade', 'other', '1', 1, NULL)"
 	),
 	'',
-	'a second administrator is as good as the first');
+	'a second administrator of the organization can approve chaincode');
 issue($org3->path('ca'), "$keys/foreign", '/OU=admin/CN=foreign');
 $org2->query(
 	'SELECT fabric.add_identity('
@@ -87,43 +87,48 @@ like(
 		"BEGIN; SET LOCAL fabric.identity = 'foreign.admin'; SELECT fabric.approve_chaincode('trade', 'third', '1', 1, NULL)"
 	),
 	qr/access denied.*administrators of organization "Org2MSP"/s,
-	"another organization's administrator has no rights here");
+	"another organization's administrator cannot approve chaincode");
 
 # ---- another role, which no policy accepts ----
 
 set_certificate($org2, $second,
 	certify($org2->path('ca'), create_request("$keys/second.key", '/OU=client/CN=second')));
-is(attempt($org1), '', 'a node that signs as a client is replaced when another organization calls');
-is(attempt($org2), '', 'and when its own does');
+is(attempt($org1), '', 'another organization replaces a node that signs as a client');
+is(attempt($org2), '',
+	"another organization replaces the caller's own node that signs as a client");
 eventually_is(sub { insist($org1, 'Org1MSP', 'Org2MSP') },
-	'ENDORSEMENT_POLICY_FAILURE', 'a client that names it gets the code of the policy');
+	'ENDORSEMENT_POLICY_FAILURE',
+	'a call that requires the node that signs as a client is invalid');
 $org3->stop;
 like(
 	attempt($org1),
 	qr/LF310.*Org2MSP: the certificate that it signed with does not have the role peer.*Org3MSP|LF310.*Org3MSP.*Org2MSP: the certificate/s,
-	'when it is needed, the error has the reason');
+	"the error names the wrong role when the node's endorsement is required");
 $org3->start;
 
 # ---- a certificate of another organization ----
 
 set_certificate($org2, $second,
 	certify($org3->path('ca'), create_request("$keys/second.key", '/OU=peer/CN=second')));
-is(attempt($org1), '', "a node with another organization's certificate is replaced");
+is(attempt($org1), '',
+	"another organization replaces a node with another organization's certificate");
 like(
 	insist($org1, 'Org1MSP', 'Org2MSP'),
 	qr/LF310.*Org2MSP: this node cannot sign anything on channel "trade"/s,
-	'a client that names it gets this reason, and not that the node lacks blocks');
+	'a call that requires the node fails with this reason, and does not say that the node lacks blocks'
+);
 like(
 	attempt($org2),
 	qr/LF105: this node cannot sign anything on channel "trade".*DETAIL:.*HINT:\s+Check fabric\.node_certificate_file/s,
-	'its own sessions get a hint');
+	"an error in the node's own session has a hint");
 set_certificate($org2, @own);
-is(insist($org2, 'Org1MSP', 'Org2MSP'), 'VALID', 'with its own certificate it endorses again');
+is(insist($org2, 'Org1MSP', 'Org2MSP'), 'VALID',
+	'the node endorses again with its own certificate');
 $org2->set("fabric.node_msp_id = 'Org9MSP'\n");
 eventually_like(
 	sub { insist($org1, 'Org1MSP', 'Org2MSP') },
 	qr/LF310.*Org2MSP: .*Org9MSP/s,
-	'a node that thinks it belongs to no member cannot endorse');
+	'a node whose fabric.node_msp_id is not a member of the channel cannot endorse');
 $org2->set("fabric.node_msp_id = 'Org2MSP'\n");
 
 # an orderer stores no block that the others would refuse: a stored block cannot be signed again
@@ -140,14 +145,14 @@ ok( wait_until(
 			$org1->query("SELECT last_error FROM fabric.stat_workers WHERE kind = 'ledger'") =~
 			  /cannot sign anything on channel "trade"/;
 		}),
-	'its ledger process says why it stands');
+	'fabric.stat_workers shows why the ledger process does not continue');
 is( join(' ', map { height_of($_, 'trade') } @nodes),
 	"$height $height $height",
 	'no node has another block');
 set_certificate($org1, @orderers_own);
 like((finish_query($session))[0],
 	qr/^VALID$/m,
-	'with the right certificate the orderer continues, and waiting sessions get their result');
+	'the orderer continues with its own certificate, and waiting sessions get their results');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # ---- expired ----
@@ -162,7 +167,7 @@ set_certificate(
 my $expired_at = time + 3;
 wait_until(sub { seconds_passed($expired_at) });
 is(insist($org1, 'Org1MSP', 'Org2MSP'),
-	'VALID', "a node's endorsement counts after its certificate has expired");
+	'VALID', "an endorsement counts after the node's certificate has expired");
 set_certificate($org2, @own);
 
 # TLS accepts no expired certificate on either side of a connection
@@ -182,8 +187,7 @@ $org2->set(
 eventually_like(
 	sub { attempt($org2) },
 	qr/LF310.*(certificate.*expired|expired.*certificate)/s,
-	'with an expired TLS certificate no other node accepts its login, and the error has the reason'
-);
+	'other nodes refuse the login with an expired TLS certificate, and the error has the reason');
 $org2->set(
 	"fabric.tls_certificate_file = '$keys/tls.pem'\nfabric.tls_key_file = '$keys/tls.key'\nssl_cert_file = '$keys/old.pem'\nssl_key_file = '$keys/old.key'\n"
 );
@@ -192,13 +196,14 @@ $org1->reload;
 eventually_like(
 	sub { insist($org1, 'Org1MSP', 'Org2MSP') },
 	qr/LF310.*Org2MSP: .*certificate (verify failed|has expired)/s,
-	'nor does another node talk to a server with an expired certificate');
-is(attempt($org1), '', 'it is replaced');
+	'other nodes refuse a server with an expired certificate');
+is(attempt($org1), '', 'another organization replaces the node with an expired certificate');
 $org2->set("ssl_cert_file = '$keys/tls.pem'\nssl_key_file = '$keys/tls.key'\n");
-ok(wait_until(sub { insist($org1, 'Org1MSP', 'Org2MSP') eq 'VALID' }), 'with its own it is back');
+ok(wait_until(sub { insist($org1, 'Org1MSP', 'Org2MSP') eq 'VALID' }),
+	'the node endorses again with its own certificate');
 
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, "$_->{name} verifies its chain, whatever became of the certificates")
+	0, "$_->{name} verifies its chain without a problem")
   foreach @nodes;
 done_testing();

@@ -98,7 +98,8 @@ sub one_transaction
 
 $honest->stop;
 FabricConsenter::order_as_leader($honest, [$liar], 'trade', one_transaction());
-ok(wait_until(sub { height_of($liar, 'trade') == $height + 1 }), 'the liar has a block');
+ok( wait_until(sub { height_of($liar, 'trade') == $height + 1 }),
+	'the lying orderer has a block that Raft never ordered');
 my $term = $liar->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'");
 $liar->stop;
 $honest->start;
@@ -125,9 +126,10 @@ ok( wait_until(
 			$honest->query("SELECT term FROM fabric.stat_orderer WHERE channel = 'trade'") >
 			  $term + 99;
 		}),
-	'it is in a later term');
+	'the honest orderer is in a later term');
 FabricConsenter::order_as_leader($liar, [$honest], 'trade', one_transaction());
-ok(wait_until(sub { height_of($honest, 'trade') == $height + 1 }), 'and has another block');
+ok(wait_until(sub { height_of($honest, 'trade') == $height + 1 }),
+	'the honest orderer has another block');
 $liar->start;
 my $invented = hash_of($liar, $height);
 my $invented_index =
@@ -138,9 +140,9 @@ my $invented_index =
 $peer->start;
 my $log = sub { slurp_file($peer->cluster->logfile) };
 ok(wait_until(sub { $log->() =~ /orderer \S+ has another block $height/ }),
-	'of two blocks neither is taken');
-like(conditions_of($peer), qr/has another block/, 'the view has the reason');
-is(height_of($peer, 'trade'), $height, 'nothing of it is stored');
+	'the peer accepts neither of two different blocks');
+like(conditions_of($peer), qr/has another block/, 'fabric.stat_conditions shows the reason');
+is(height_of($peer, 'trade'), $height, 'the peer stores neither of the blocks');
 
 # ---- a consenter that catches up, to a height that the liar states ----
 
@@ -175,25 +177,25 @@ my $tell = sub {
 		  . ')');
 };
 ok(wait_until(sub { $tell->() if $told++ % 10 == 0; height_of($away, 'trade') >= $height }),
-	'it gets the blocks that two have');
+	'the consenter gets the blocks that two orderers have');
 $tell->() foreach 1 .. 3;
-cmp_ok(height_of($away, 'trade'), '>', $away_height, 'more than it had');
+cmp_ok(height_of($away, 'trade'), '>', $away_height, 'the consenter has more blocks than before');
 
 # ---- the others continue without the liar ----
 
 make_blocks($honest, 3);
 my $new_height = height_of($honest, 'trade');
-isnt(hash_of($honest, $height), $invented, 'the channel has another block in this place');
+isnt(hash_of($honest, $height), $invented, 'the chain does not have the invented block');
 foreach my $node ($away, $peer)
 {
 	ok(wait_until(sub { height_of($node, 'trade') == $new_height }),
 		"$node->{name} has all blocks");
-	is(hash_of($node, $_), hash_of($honest, $_), "$node->{name} has block $_ of the channel")
+	is(hash_of($node, $_), hash_of($honest, $_), "$node->{name} has the correct block $_")
 	  foreach $height, $new_height - 1;
 	is($node->query("SELECT * FROM fabric.verify_chain('trade')"),
-		'', "$node->{name}: its chain is clean");
+		'', "$node->{name} verifies its chain without a problem");
 }
-is(hash_of($liar, $height), $invented, 'the liar has kept its own');
+is(hash_of($liar, $height), $invented, 'the lying orderer still has its invented block');
 
 # with a consenter down the other two are enough for peers too
 $peer->stop;
@@ -203,8 +205,8 @@ $peer->start;
 make_blocks($away, 1);
 $new_height = height_of($honest, 'trade');
 ok( wait_until(sub { height_of($peer, 'trade') == $new_height }),
-	'with the liar stopped the peer gets its blocks');
+	'the peer gets blocks when the lying orderer is stopped');
 is( hash_of($peer, $new_height - 1),
 	hash_of($honest, $new_height - 1),
-	'and they are the right ones');
+	'the peer has the correct blocks');
 done_testing();

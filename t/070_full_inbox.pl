@@ -42,7 +42,8 @@ my $log_size = -s $org1->cluster->logfile;
 $org1->set_faults('raft_before_commit=hold');
 # the orderer has the first one, the others queue
 my @calls = start_call($org1, "SET fabric.broadcast_timeout = '5s'", 'false');
-ok($org1->wait_until_held('raft_before_commit', $log_size), 'the orderer has the first one');
+ok($org1->wait_until_held('raft_before_commit', $log_size),
+	'the orderer holds the first transaction');
 push @calls, start_call($_ % 2 ? $org1 : $org2, "SET fabric.broadcast_timeout = '5s'", 'false')
   foreach 1 .. 14;
 my (@taken, @refused, @unknown);
@@ -71,14 +72,15 @@ foreach my $node (@nodes)
 	my @here = grep { $_->{node} == $node } @refused;
 
 	cmp_ok(@here + grep({ $_->{node} == $node } @unknown),
-		'>', 0, "$node->{name}: some are not taken");
+		'>', 0, "$node->{name}: some transactions are refused");
 	is( scalar(
 			grep {
 				$_->{error} !~
 				  /LF501: too many transactions are waiting.*HINT:.*(Try again|fabric\.inbox_size)/s
 			} @here),
 		0,
-		"$node->{name}: each is told that the orderer is busy") or diag($here[0]{error});
+		"$node->{name}: each refused call gets the error that the orderer is busy"
+	) or diag($here[0]{error});
 }
 
 # with a long time limit a call succeeds without a retry by the client
@@ -100,7 +102,7 @@ foreach my $call (@patient)
 	my ($output, $error, $status) = finish_query($call->{session});
 
 	like($output, qr/\|VALID$/,
-		'a call that may wait succeeds without being repeated by the client')
+		'a call with a long time limit succeeds without a retry by the client')
 	  or diag($error);
 }
 
@@ -111,7 +113,7 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'store'"
 			) >= @taken + @patient;
 		}),
-	'all that was taken is committed');
+	'every accepted transaction is committed');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 foreach my $node (@nodes)
 {
@@ -121,24 +123,25 @@ foreach my $node (@nodes)
 	  );
 
 	is(join(' ', grep { !$keys{$_} } map { $_->{id} } @taken, @patient),
-		'', "$node->{name}: nothing is lost");
+		'', "$node->{name}: the state has every accepted transaction");
 	is(join(' ', grep { $keys{$_} } map { $_->{id} } @refused),
-		'', "$node->{name}: nothing happened that was refused");
+		'', "$node->{name}: no refused transaction took effect");
 }
 is( $org1->query(
 		"SELECT count(*) FROM (SELECT tx_id FROM fabric_internal.transaction WHERE channel = 'trade' AND validation_code = 0 AND tx_id IS NOT NULL GROUP BY tx_id HAVING count(*) > 1) d"
 	),
 	0,
-	'nothing took effect twice');
+	'no transaction took effect twice');
 my ($records, $bytes, $pending, $size) = split /\|/,
   $org1->query(
 	"SELECT inbox_records, inbox_bytes, pending_envelopes, inbox_size FROM fabric.stat_orderer WHERE channel = 'trade'"
   );
 is("$records $bytes $pending", '0 0 0', 'the queues are empty again');
-is($size, 256 * 1024, 'and operators see how large the inbox is');
+is($size, 256 * 1024, 'fabric.stat_orderer shows the size of the inbox');
 
 # a transaction larger than the channel allows is refused at once, by its size
 like(
 	$org1->error_of("SELECT fabric.invoke('trade', 'store', 'keep', 'big', repeat('x', 6000000))"),
-	qr/LF003.*DETAIL:.*bytes/s, 'a transaction that is too large is refused by its size');
+	qr/LF003.*DETAIL:.*bytes/s,
+	'a transaction that is too large is refused, and the detail has its size');
 done_testing();

@@ -39,12 +39,12 @@ while ($accepted < 100)
 like(
 	$refusal,
 	qr/LF501: .*too many transactions are waiting/,
-	'a full inbox is an error of its own');
-like($refusal, qr/HINT: .*fabric\.inbox_size/, 'with a hint');
-cmp_ok($accepted, '>=', 1, "$accepted transactions were accepted before");
+	'a full inbox refuses a transaction with LF501');
+like($refusal, qr/HINT: .*fabric\.inbox_size/, 'the error of a full inbox has a hint');
+cmp_ok($accepted, '>=', 1, "$accepted transactions were accepted before the first refusal");
 # each is more than 40 kB, because the arguments are in the proposal and in the write set; a quarter
 # of the inbox is reserved for Raft
-cmp_ok($accepted, '<=', 4, 'and no more than fit');
+cmp_ok($accepted, '<=', 4, 'the inbox accepted no more than fits');
 cmp_ok(
 	$node->query("SELECT inbox_bytes FROM fabric.stat_orderer WHERE channel = 'trade'"),
 	'<=',
@@ -56,11 +56,11 @@ ok( $node->cluster->poll_query_until(
 		'fabric',
 		"SELECT count(*) = $accepted FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
 	),
-	'accepted transactions are committed');
+	'the accepted transactions are committed');
 $node->query(FabricTest::create_vehicle('afterwards'));
 is( $node->query(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'vehicles'"
 	),
 	$accepted + 1,
-	'and the orderer continues');
+	'the orderer continues');
 done_testing();

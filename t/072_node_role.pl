@@ -104,10 +104,10 @@ send_raw($open[2], bind_to('s', 'p'), $flush);
 my $open_since = time;
 my $open_sessions =
   "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'open %' AND xact_start IS NOT NULL";
-ok(wait_until(sub { $org1->query($open_sessions) == 3 }),
-	'transactions can be left open with messages that no library sends');
+ok( wait_until(sub { $org1->query($open_sessions) == 3 }),
+	'messages of the protocol can leave transactions open');
 
-subtest 'statements' => sub {
+subtest 'statements of the role' => sub {
 	my @statements = (
 		# catalogs, sources, settings
 		'SELECT 1', 'SELECT current_user', 'VALUES (1)', 'TABLE pg_class',
@@ -162,42 +162,43 @@ subtest 'statements' => sub {
 	like(
 		$org1->error_of($call, user => $role),
 		qr/LF203: .*no TLS client certificate/,
-		'the function of the interface is called, and checks its arguments');
+		'the role can call the function of the interface, which checks its arguments');
 	like(
 		$org1->error_of(
 			"SELECT response, height FROM fabric_internal.endorse('\\x', 0, 0)",
 			user => $role),
 		qr/LF\d\d\d/,
-		'also in FROM');
+		'the role can call a function of the interface in FROM');
 	like(
 		$org1->error_of('SELECT 1', user => $role),
 		qr/Role "$role" is a member of fabric_node.*HINT:  Connect as another role/s,
-		'the message says why');
+		'the error says which role is restricted, and has a hint');
 	is( $org1->query(
 			"SELECT rolpassword IS NULL AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = pg_authid.oid) FROM pg_authid WHERE rolname = '$role'"
 		),
 		't',
-		'the role is as it was');
+		"the role's password and settings did not change");
 	is( $org1->query(
 			"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.usename = '$role' AND (l.locktype = 'advisory' OR a.application_name LIKE 'open %' AND l.locktype = 'relation')"
 		),
 		'0',
-		'no lock is left');
-	is($org1->query('SELECT count(*) FROM pg_largeobject_metadata'), '0', 'no large object');
+		'no statement left a lock behind');
+	is($org1->query('SELECT count(*) FROM pg_largeobject_metadata'),
+		'0', 'no statement left a large object behind');
 };
 
-subtest 'messages of the protocol' => sub {
+subtest 'protocol messages of the role' => sub {
 	my $session = connect_raw();
 	my %oid =
 	  map { ($_ => $org1->query("SELECT '$_'::regprocedure::oid")) } 'pg_advisory_lock(bigint)',
 	  'lo_create(oid)', 'fabric_internal.raft_receive(text, bigint, bytea)', 'pg_backend_pid()';
 
-	like($session->{answer}, qr/^Z:I$/m, 'logged in');
+	like($session->{answer}, qr/^Z:I$/m, 'the role logs in');
 	like(
 		ask_raw($session, message('Q', "$_\0")),
 		qr/C42501 .*not allowed in a session of another node/,
-		"simple: $_") foreach 'SELECT 1', 'BEGIN', "SELECT 1; $call";
-	like(ask_raw($session, message('Q', "\0")), qr/^I:/m, 'an empty statement is nothing');
+		"a simple query is refused: $_") foreach 'SELECT 1', 'BEGIN', "SELECT 1; $call";
+	like(ask_raw($session, message('Q', "\0")), qr/^I:/m, 'an empty query is allowed');
 	foreach my $statement (
 		'SELECT pg_advisory_lock(1)',
 		'BEGIN',
@@ -213,8 +214,9 @@ subtest 'messages of the protocol' => sub {
 				bind_to('a', ''),
 				message('E', "\0" . pack('N', 0)), $sync),
 			qr/E:.*C42501 .*not allowed in a session of another node.*\nZ:I/,
-			"extended: $statement");
-		like(ask_raw($session, bind_to('a', ''), $sync), qr/C26000 /, 'and is not kept');
+			"an extended query is refused: $statement");
+		like(ask_raw($session, bind_to('a', ''), $sync),
+			qr/C26000 /, 'the refused statement is not kept');
 	}
 	my $call_function = sub {
 		my ($oid, @arguments) = @_;
@@ -226,11 +228,11 @@ subtest 'messages of the protocol' => sub {
 	like(
 		ask_raw($session, $call_function->($oid{'pg_advisory_lock(bigint)'}, pack('q>', 7))),
 		qr/C42501 .*a function call without a statement is not allowed/,
-		'function call: a lock');
+		'a function call of pg_advisory_lock is refused');
 	like(ask_raw($session, $call_function->($oid{'lo_create(oid)'}, pack('N', 0))),
-		qr/C42501 /, 'function call: a large object');
+		qr/C42501 /, 'a function call of lo_create is refused');
 	like(ask_raw($session, $call_function->($oid{'pg_backend_pid()'})),
-		qr/C42501 /, 'function call: anything');
+		qr/C42501 /, 'a function call of any other function is refused');
 	like(
 		ask_raw(
 			$session,
@@ -238,10 +240,10 @@ subtest 'messages of the protocol' => sub {
 				$oid{'fabric_internal.raft_receive(text, bigint, bytea)'}, 'trade',
 				pack('q>', 2), 'R')),
 		qr/C42501 /,
-		'function call: not even the interface');
+		"a function call of the interface's function is refused");
 	# spelled as in the source
 	my @interface = slurp("$FindBin::Bin/../src/server/wire/remote.c") =~ /\.sql = "([^"]+)"/g;
-	cmp_ok(scalar(@interface), '>=', 5, 'the statements of the interface');
+	cmp_ok(scalar(@interface), '>=', 5, 'the statements of the interface are found in the source');
 	like(ask_raw($session, parse($_, ''), $sync), qr/^1:\nZ:I/, $_) foreach @interface;
 	like(
 		ask_raw(
@@ -250,21 +252,23 @@ subtest 'messages of the protocol' => sub {
 			bind_to('good', ''),
 			message('E', "\0" . pack('N', 0)), $sync),
 		qr/CLF203 /,
-		'a call as nodes make it is executed');
+		'the role can execute a statement of the interface');
 	is($org1->query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
-		'0', 'no lock was taken');
-	is($org1->query('SELECT count(*) FROM pg_largeobject_metadata'), '0', 'no large object made');
-	unlike(connect_raw(database => $_)->{answer}, qr/^Z:/m, "database $_ is closed")
+		'0', 'no refused message left a lock behind');
+	is($org1->query('SELECT count(*) FROM pg_largeobject_metadata'),
+		'0', 'no refused message left a large object behind');
+	unlike(connect_raw(database => $_)->{answer},
+		qr/^Z:/m, "the role cannot connect to database $_")
 	  foreach 'postgres', 'template1';
 	like(
 		connect_raw(database => 'postgres')->{answer},
 		qr/FATAL .*C42501 .*node role "$role" cannot connect to database "postgres"/,
-		'which is said');
+		'the error names the role and the database');
 	$org1->query("ALTER ROLE $role REPLICATION");
 	like(
 		connect_raw(replication => $_)->{answer},
 		qr/FATAL .*C42501 .*node role "$role" cannot connect for replication/,
-		"replication = $_") foreach 'true', 'database';
+		"the role cannot connect with replication = $_") foreach 'true', 'database';
 	$org1->query("ALTER ROLE $role NOREPLICATION");
 	my $size = -s $org1->cluster->logfile;
 	my $settled = connect_raw(
@@ -272,23 +276,23 @@ subtest 'messages of the protocol' => sub {
 		debug_print_rewritten => 'on',
 		application_name => 'settled');
 	like(ask_raw($settled, message('Q', "$call\0")),
-		qr/CLF203 /, 'options of the connection do not keep anybody out');
+		qr/CLF203 /, 'a connection with options is accepted');
 	unlike(
 		substr(slurp($org1->cluster->logfile), $size),
 		qr/parse tree|:querySource/,
-		'and have no effect');
+		'options of the connection have no effect');
 	is($org1->query("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'settled'"),
-		'1', 'but for the name');
+		'1', 'application_name of the connection has an effect');
 };
 
-subtest 'who is restricted' => sub {
+subtest 'restricted roles' => sub {
 	$org1->query(
 		'CREATE ROLE nodes_of_a_group IN ROLE fabric_node; CREATE ROLE indirect LOGIN IN ROLE nodes_of_a_group; CREATE ROLE also_client LOGIN IN ROLE fabric_node, fabric_client;'
 		  . 'CREATE ROLE administrator LOGIN IN ROLE fabric_node, fabric_admin; CREATE ROLE owner LOGIN SUPERUSER IN ROLE fabric_node; CREATE ROLE plain LOGIN'
 	);
-	like($org1->error_of('SELECT 1', user => $_), $refused, "$_ is")
+	like($org1->error_of('SELECT 1', user => $_), $refused, "role $_ is restricted")
 	  foreach 'indirect', 'also_client';
-	is($org1->error_of('SELECT 1', user => $_), '', "$_ is not")
+	is($org1->error_of('SELECT 1', user => $_), '', "role $_ is not restricted")
 	  foreach 'administrator', 'owner', 'plain';
 	is( $org1->error_of(
 			"SET ROLE $role; SELECT 1; RESET ROLE; SET SESSION AUTHORIZATION $role; SELECT 1"),
@@ -302,25 +306,25 @@ sub log_from
 	return substr slurp($org1->cluster->logfile), $_[0];
 }
 
-subtest 'the log' => sub {
+subtest 'messages in the log' => sub {
 	my $size = -s $org1->cluster->logfile;
 	my $statements = join '', map { "SELECT $_;\n" } 1 .. 1500;
 	my (undef, $errors) = $org1->try_query("\\unset ON_ERROR_STOP\n$statements", user => $role);
 	my $count = () = $errors =~ /not allowed in a session/g;
 
-	is($count, 1500, 'the client gets the error each time');
+	is($count, 1500, 'the client gets an error for each of 1500 statements');
 	# the limit of a session is that of its role
 	$org1->error_of('SELECT 1', user => $role) foreach 1 .. 20;
 	my $logged = () = log_from($size) =~ /not allowed in a session/g;
-	cmp_ok($logged, '<', 400, 'the log has few of them') or diag($logged);
-	unlike(log_from($size), qr/STATEMENT:/, 'without the statements');
+	cmp_ok($logged, '<', 400, 'the log has only some of the errors') or diag($logged);
+	unlike(log_from($size), qr/STATEMENT:/, 'the log does not have the statements');
 	ok( wait_until(
 			sub {
 				$org1->error_of('SELECT 1', user => $role);
 				log_from($size) =~
 				  /LOG:  \d+ messages of sessions of node role "$role" were not logged/;
 			}),
-		'omitted messages are counted');
+		'the log says how many messages it omits');
 	$org1->query("SELECT pg_sleep(4)");
 	$size = -s $org1->cluster->logfile;
 	my $long = 'x' x 1_000_000;
@@ -330,10 +334,10 @@ subtest 'the log' => sub {
 			message('Q', "SELECT fabric_internal.raft_receive('trade', '$long', '')\0")),
 		qr/"$long"/,
 		'the client gets the whole text of a long error');
-	cmp_ok(length log_from($size), '<', 10_000, 'the log its beginning');
+	cmp_ok(length log_from($size), '<', 10_000, 'the log gets only the beginning of a long error');
 };
 
-subtest 'connections of nodes' => sub {
+subtest 'limits of the connections of nodes' => sub {
 	my @sessions;
 
 	# half of 60 - 3, for the only other node
@@ -346,11 +350,11 @@ subtest 'connections of nodes' => sub {
 	like(
 		$sessions[-1]{answer},
 		qr/FATAL .*C53300 .*too many connections for node role "$role"/,
-		'there is a limit');
+		'connections of the role are refused beyond a limit');
 	cmp_ok($org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'"),
-		'<=', 28, 'of half of all connections');
+		'<=', 28, 'the role has at most half of all connections');
 	$org1->query('CREATE ROLE plain LOGIN');
-	is($org1->error_of('SELECT 1', user => 'plain'), '', 'others get in');
+	is($org1->error_of('SELECT 1', user => 'plain'), '', 'another role can connect');
 	$org1->query('ALTER SYSTEM SET fabric.node_connections = 9');
 	$org1->reload;
 	@sessions = ();
@@ -358,19 +362,19 @@ subtest 'connections of nodes' => sub {
 			sub {
 				$org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'") < 9;
 			}),
-		'the sessions are gone');
+		'the sessions have ended');
 	ok( wait_until(
 			sub {
 				log_from(0) =~
 				  /LOG:  1 other nodes: each may have 9 connections, and 6 are reserved/;
 			}),
-		'a limit that is set is reported');
+		'the log has the limits after fabric.node_connections is set');
 	push @sessions, connect_raw()
 	  until @sessions > 9 || @sessions && $sessions[-1]{answer} !~ /^Z:/m;
 	like(
 		$sessions[-1]{answer},
 		qr/53300 .*The role of another node may have 9 connections\. .*fabric\.node_connections/,
-		'and holds');
+		'connections beyond fabric.node_connections are refused');
 	$org1->query('ALTER SYSTEM SET fabric.node_connections = 3');
 	$org1->reload;
 	ok( wait_until(
@@ -378,7 +382,7 @@ subtest 'connections of nodes' => sub {
 				log_from(0) =~
 				  /WARNING:  fabric\.node_connections is too low for 1 channels.*DETAIL:  Each other node needs 6 connections to take part, and may have 3\..*HINT:  Raise fabric\.node_connections/s;
 			}),
-		'one that is too low is complained about');
+		'the log warns of a limit that is too low');
 	$org1->query('ALTER SYSTEM RESET fabric.node_connections');
 	$org1->reload;
 	@sessions = ();
@@ -386,10 +390,10 @@ subtest 'connections of nodes' => sub {
 			sub {
 				$org1->query("SELECT count(*) FROM pg_stat_activity WHERE usename = '$role'") < 9;
 			}),
-		'the sessions are gone');
+		'the sessions have ended');
 };
 
-subtest 'several nodes' => sub {
+subtest 'reserved connections of several nodes' => sub {
 	my @roles = map { "fabric_node_other$_" } 1 .. 4;
 
 	# 57 / 2 / 5
@@ -399,30 +403,31 @@ subtest 'several nodes' => sub {
 				log_from(0) =~
 				  /LOG:  5 other nodes: each may have 6 connections, and 5 are reserved.*WARNING:  max_connections is too low for 5 other nodes and 1 channels.*HINT:  Raise max_connections to 63 at least/s;
 			}),
-		'too many for max_connections');
+		'the log warns if max_connections is too low for the nodes');
 	$org1->query("DROP ROLE @{[ join ', ', @roles[1 .. 3] ]}");
 	ok( wait_until(
 			sub {
 				log_from(0) =~
 				  /LOG:  2 other nodes: each may have 14 connections, and 6 are reserved/;
 			}),
-		'fewer nodes may have more');
+		'each node may have more connections when there are fewer nodes');
 	# the first node takes as many as it can, then the applications
 	my @sessions = connect_raw();
 	push @sessions, connect_raw() while $sessions[-1]{answer} =~ /^Z:/m;
 	like(
 		$sessions[-1]{answer},
 		qr/too many connections for node role "$role"/,
-		'one takes all that it may have');
+		'one node cannot take more connections than its limit');
 	push @sessions, connect_raw(user => 'plain');
 	push @sessions, connect_raw(user => 'plain') while $sessions[-1]{answer} =~ /^Z:/m;
 	like(
 		$sessions[-1]{answer},
 		qr/remaining connection slots are reserved/,
-		'applications take the others');
+		'applications cannot take the reserved connections');
 	my @other = map { connect_raw(user => $roles[0]) } 1 .. 6;
-	is(scalar(grep { $_->{answer} =~ /^Z:/m } @other), 6, 'the places of the second one were kept');
-	is($org1->query('SELECT 1'), '1', 'and those of superusers');
+	is(scalar(grep { $_->{answer} =~ /^Z:/m } @other),
+		6, 'another node gets its reserved connections');
+	is($org1->query('SELECT 1'), '1', 'a superuser can connect');
 	$_->{socket}->close foreach @sessions, @other;
 	ok( wait_until(
 			sub {
@@ -430,18 +435,18 @@ subtest 'several nodes' => sub {
 					"SELECT count(*) FROM pg_stat_activity WHERE usename IN ('$role', 'plain', '$roles[0]')"
 				) < 9;
 			}),
-		'the sessions are gone');
+		'the sessions have ended');
 	$org1->query("DROP ROLE $roles[0]");
 };
 
-subtest 'memory' => sub {
+subtest 'limits of memory' => sub {
 	my $session = connect_raw(application_name => 'memory');
 	my $pid = $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'memory'");
 	my ($limit) = slurp("/proc/$pid/limits") =~ /^Max data size\s+(\d+)/m;
 
 	is( $limit,
 		(1024 + 300) * 1024 * 1024,
-		'a session may use the memory of chaincode, and of three messages');
+		'a session may use the memory of chaincode and of three messages');
 	# a statement keeps its text
 	my $comment = 'x' x 4_000_000;
 	my $answer = '';
@@ -453,11 +458,11 @@ subtest 'memory' => sub {
 	like(
 		$answer,
 		qr/FATAL .*C54000 .*too many prepared statements/,
-		'prepared statements have a limit');
-	cmp_ok($count, '>', 10, 'that no node reaches');
+		'a session is ended if it has too many prepared statements');
+	cmp_ok($count, '>', 10, 'the limit of prepared statements is higher than a node needs');
 };
 
-subtest 'sockets' => sub {
+subtest 'timers of sockets' => sub {
 	my $port = sprintf '%04X', $org1->{port};
 	my $sessions =
 	  "SELECT count(*) FROM pg_stat_activity WHERE usename = '$role' AND client_addr IS NOT NULL";
@@ -468,9 +473,10 @@ subtest 'sockets' => sub {
 	my @timers =
 	  map { /^\s*\d+: \S+:$port \S+ 01 \S+ ([0-9A-F]{2}):([0-9A-F]{8})/ ? [ hex $1, hex $2 ] : () }
 	  map { split /\n/, slurp($_) } '/proc/net/tcp', '/proc/net/tcp6';
-	cmp_ok(scalar(@timers), '>', 0, 'has sockets here');
-	is(scalar(grep { $_->[0] == 0 } @timers), 0, 'the system looks after each of them');
-	is(scalar(grep { $_->[0] == 2 && $_->[1] > 600 } @timers), 0, 'within seconds');
+	cmp_ok(scalar(@timers), '>', 0, 'the sessions of the other node have sockets');
+	is(scalar(grep { $_->[0] == 0 } @timers), 0, 'each socket has a timer');
+	is(scalar(grep { $_->[0] == 2 && $_->[1] > 600 } @timers),
+		0, 'each keep-alive timer ends within seconds');
 };
 
 subtest 'applications that take all connections' => sub {
@@ -481,7 +487,7 @@ subtest 'applications that take all connections' => sub {
 				log_from(0) =~
 				  /LOG:  1 other nodes: each may have 28 connections, and 6 are reserved.*LOG:  2 other nodes.*LOG:  1 other nodes: each may have 28 connections/s;
 			}),
-		'the limit is the first one again');
+		'the limits are those of one other node again');
 	while (@sessions < 60)
 	{
 		my $session = connect_raw(user => 'plain');
@@ -491,32 +497,31 @@ subtest 'applications that take all connections' => sub {
 	like(
 		$sessions[-1]{answer},
 		qr/FATAL .*C53300 .*remaining connection slots are reserved for the nodes of other organizations/,
-		'they are stopped');
-	cmp_ok(scalar(@sessions), '>', 40, 'but not too early');
-	is($org1->query('SELECT 1'), '1', 'a superuser gets in');
+		'applications are refused beyond the reserved connections');
+	cmp_ok(scalar(@sessions), '>', 40, 'applications get all connections that are not reserved');
+	is($org1->query('SELECT 1'), '1', 'a superuser can connect');
 	# the other node must connect again, with its orderer, its ledger and its relay
 	$org1->query(
 		"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '$role' AND application_name NOT LIKE 'open %'"
 	);
 	like(connect_raw(user => 'plain')->{answer},
-		qr/53300/, 'no application takes the places meanwhile');
-	is(($org2->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'full', 'yes')"))[2], 0,
-		'a transaction of the other node, which needs this one to endorse and to order it, is committed'
-	);
-	is(scalar(fingerprints($network, 'trade')), 1, 'on both');
+		qr/53300/, 'no application takes the reserved connections');
+	is(($org2->try_query("SELECT fabric.invoke('trade', 'book', 'put', 'full', 'yes')"))[2],
+		0, 'a transaction of the other node, which this node endorses and orders, is committed');
+	is(scalar(fingerprints($network, 'trade')), 1, 'both nodes have the same ledger');
 	like($org1->error_of('SELECT 1', user => 'plain'),
-		qr/53300|reserved/, 'all the time there is no place for applications');
+		qr/53300|reserved/, 'applications are still refused');
 	$_->{socket}->close foreach @sessions;
-	ok(wait_until(sub { $org1->error_of('SELECT 1', user => 'plain') eq '' }), 'until they leave');
+	ok(wait_until(sub { $org1->error_of('SELECT 1', user => 'plain') eq '' }),
+		'applications can connect after the sessions end');
 };
 
-ok( wait_until(sub { $org1->query($open_sessions) == 0 }),
-	'the transactions that were left open are ended');
+ok(wait_until(sub { $org1->query($open_sessions) == 0 }), 'the open transactions are ended');
 like(
 	read_answer($open[0]{socket}),
 	qr/FATAL .*C25P03 .*idle-in-transaction timeout/,
-	'with the reason');
-cmp_ok(time - $open_since, '>=', 25, 'not at once');
+	'the error says that the transaction was idle');
+cmp_ok(time - $open_since, '>=', 25, 'the open transactions are not ended too early');
 is($org2->error_of("SELECT fabric.invoke('trade', 'book', 'put', 'end', 'yes')"),
-	'', 'the network works');
+	'', 'the network commits transactions');
 done_testing();

@@ -71,9 +71,9 @@ foreach my $number (0 .. 5)
 		push @lost, $error;
 	}
 }
-is(scalar @won, 1, 'exactly one sale succeeded');
-is($won[0][1], 'Ada Adler', 'it bought from the first owner');
-is(scalar @lost, 5, 'the others failed');
+is(scalar @won, 1, 'exactly one sale succeeds');
+is($won[0][1], 'Ada Adler', 'the winner buys from the first owner');
+is(scalar @lost, 5, 'the other five sales fail');
 my $winner =
   $nodes[0]->query(
 	"SELECT encode(t.tx_id, 'hex') FROM fabric_internal.transaction t, fabric_internal.world_state w "
@@ -84,12 +84,12 @@ foreach my $error (@lost)
 	like(
 		$error,
 		qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/,
-		'a loser gets the error of a conflict');
+		'the error of a failed sale is a read conflict');
 	like(
 		$error,
 		qr/Key "V1" of chaincode "vehicles" was read at version \Q$version\E, but found at version block \d+, transaction \d+, written by transaction $winner/,
-		'with key, versions and the winner');
-	like($error, qr/HINT:\s+Nothing was changed/, 'and what to do');
+		'the error of a failed sale has key, versions and the winner');
+	like($error, qr/HINT:\s+Nothing was changed/, 'the error of a failed sale has a hint');
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 foreach my $node (@nodes)
@@ -97,18 +97,18 @@ foreach my $node (@nodes)
 	is( $node->query(
 			"SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')::jsonb ->> 'owner'"),
 		$won[0][0],
-		"$node->{name}: the winner owns it");
+		"$node->{name}: the winner owns the vehicle");
 	is( $node->query(
 			"SELECT count(*) FILTER (WHERE validation_code = 0) || ' ' || count(*) FILTER (WHERE validation_code = 11) FROM fabric_internal.transaction t "
 			  . "WHERE channel = 'trade' AND block_number > (SELECT block_number FROM fabric_internal.history WHERE channel = 'trade' AND key = 'V1' ORDER BY 1 LIMIT 1)"
 		),
 		'1 5',
-		"$node->{name}: one valid, five in conflict");
+		"$node->{name}: one sale is valid, and five have the code of a read conflict");
 }
 
 # the loser tries again, as the hint says
 is($nodes[1]->query(invoke('transfer_vehicle', 'V1', 'Zoe', '100')),
-	$won[0][0], 'tried again, the sale is one from the winner');
+	$won[0][0], 'a retry of the sale buys from the winner');
 
 # two transactions create one key: the second one has read that it is absent, and is invalid
 hold_ledgers();
@@ -117,11 +117,11 @@ hold_ledgers();
   1;
 release_ledgers(2);
 my @errors = grep { $_ ne '' } map { (finish_query($_))[1] } @sessions;
-is(scalar @errors, 1, 'of two that create the same vehicle one fails');
+is(scalar @errors, 1, 'one of two transactions that create the same vehicle fails');
 like(
 	$errors[0],
 	qr/LF408.*Key "V2".*read at version absent, but found/s,
-	'it read that the key was absent');
+	'the error says that the key was read as absent');
 
 # the sum over all accounts stays the same: concurrent transfers between few accounts take effect
 # whole or not at all
@@ -151,17 +151,17 @@ my %codes;
 foreach my $session (@sessions)
 {
 	my ($output, $error, $status) = finish_query($session);
-	is($status, 0, 'a session of transfers ended well') or diag($error);
+	is($status, 0, 'a session of transfers ends without an error') or diag($error);
 	$codes{$_}++ foreach split /\n/, $output;
 }
 is(join(' ', grep { !/^(VALID|MVCC_READ_CONFLICT)$/ } sort keys %codes),
 	'',
 	'transfers are valid or in conflict: ' . join(', ', map { "$_ $codes{$_}" } sort keys %codes));
-cmp_ok($codes{VALID} // 0, '>', 0, 'some are valid');
+cmp_ok($codes{VALID} // 0, '>', 0, 'some transfers are valid');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is( $_->query(
 		"SELECT sum(convert_from(value, 'UTF8')::int) FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'money'"
 	),
 	4000,
-	"$_->{name}: no money came or went") foreach @nodes;
+	"$_->{name}: the sum of all accounts has not changed") foreach @nodes;
 done_testing();

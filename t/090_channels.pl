@@ -55,7 +55,7 @@ sub put
 is($org2->query(put($_, 'k', "value on $_")), $_, "$_: the chaincode knows its channel")
   foreach 'alpha', 'beta', 'pair';
 is($org1->query("SELECT fabric.query('$_', 'notes', 'look', 'k')"),
-	"value on $_", "$_: and reads its own state")
+	"value on $_", "$_: the chaincode reads the state of its channel")
   foreach 'alpha', 'beta', 'pair';
 my @sessions = map {
 	my $channel = $_;
@@ -66,90 +66,93 @@ my @sessions = map {
 foreach my $session (@sessions)
 {
 	my (undef, $error, $status) = finish_query($session);
-	ok($status == 0 || $error =~ /MVCC/, 'channels are used at the same time') or diag($error);
+	ok($status == 0 || $error =~ /MVCC/,
+		'transactions are committed on all channels at the same time')
+	  or diag($error);
 }
-is(scalar(fingerprints($network, $_)), 1, "$_: all nodes are the same") foreach 'alpha', 'beta';
+is(scalar(fingerprints($network, $_)), 1, "$_: all nodes have the same ledger")
+  foreach 'alpha', 'beta';
 is($org1->query("SELECT count(DISTINCT block_hash) FROM fabric_internal.block WHERE number = 1"),
-	3, 'the chains have nothing in common');
+	3, 'the chains have different blocks');
 is( $org1->query(
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
 	),
 	6,
-	'the orderer has two processes for each channel');
+	'a node that orders has two processes for each channel');
 is( $org2->query(
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
 	),
 	3,
-	'the others one');
+	'a node that does not order has one process for each channel');
 
 # a node that is not a member
 like($org3->error_of(put('pair', 'k', 'x')),
-	qr/LF401/, 'a node that has not joined does not know the channel');
+	qr/LF401/, 'a node that has not joined the channel refuses a call');
 $org3->query("SELECT fabric.join_channel('\\x$genesis')");
 my $error =
   $org3->error_of("SET fabric.broadcast_timeout = '5s'; SET fabric.endorsement_timeout = '5s'; "
 	  . put('pair', 'k', 'x'));
-isnt($error, '',
-	"a node whose organization is no member can do nothing with the channel's genesis block");
-like($error, qr/LF(104|202|203|302|310)/, 'and is told why') or diag($error);
+isnt($error, '', 'a node of an organization that is not a member cannot invoke');
+like($error, qr/LF(104|202|203|302|310)/, 'the error of a node that is not a member has the reason')
+  or diag($error);
 ok( wait_until(
 		sub {
 			$org3->query(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'pair' AND kind = 'ledger'"
 			) ne '';
 		}),
-	'no node gives it blocks');
-is(height_of($org3, 'pair'), 1, 'it has the genesis block only');
+	'the ledger process of a node that is not a member reports an error');
+is(height_of($org3, 'pair'), 1, 'a node that is not a member gets no further block');
 $org3->query("SELECT fabric.leave_channel('pair')");
 
 # limits and repetitions
 like($org1->error_of("SELECT fabric.join_channel('\\x$genesis')"),
-	qr/LF402/, 'a channel is joined once');
+	qr/LF402/, 'a channel cannot be joined twice');
 like($org1->error_of("SELECT fabric.leave_channel('nothing')"),
 	qr/LF401/, 'a channel that is not joined cannot be left');
 like($org3->error_of("SELECT fabric.join_channel('\\x00ff')"),
-	qr/LF002/, 'bytes that are no block are refused');
+	qr/LF002/, 'bytes that are not a block are refused');
 my $block1 = $org1->query("SELECT encode(fabric.get_block('alpha', 1), 'hex')");
 like(
 	$org3->error_of("SELECT fabric.join_channel('\\x$block1')"),
 	qr/LF405.*block 0/s,
-	'so is a block that is not the first');
+	'a block that is not block 0 is refused');
 
 # leave while transactions are committed, and join again
 my @before = fingerprints($network, 'alpha');
 my $busy = start_query($org1->connection, join(";\n", map { put('beta', "b$_", $_) } 1 .. 40));
 $org2->query("SELECT fabric.leave_channel('beta')");
 like($org2->error_of("SELECT fabric.query('beta', 'notes', 'look', 'k')"),
-	qr/LF401/, 'after leaving the channel is unknown');
+	qr/LF401/, 'a call on a channel that was left is refused');
 is($org2->query("SELECT count(*) FROM fabric_internal.block WHERE channel = 'beta'"),
-	0, 'its blocks are gone');
+	0, 'the blocks of a channel that was left are removed');
 is( $org2->query("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'block\\_%'"),
-	2, 'with their tables');
+	2, 'the tables of a channel that was left are dropped');
 ok( wait_until(
 		sub {
 			$org2->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger'") == 2;
 		}),
-	'and its process');
-is((finish_query($busy))[2], 0, 'the other members continue');
+	'the process of a channel that was left ends');
+is((finish_query($busy))[2], 0, 'the other members commit transactions');
 my $beta = $org1->query("SELECT encode(fabric.get_block('beta', 0), 'hex')");
 is($org2->query("SELECT fabric.join_channel('\\x$beta')"),
-	'beta', 'it joins again, with a genesis block from another node');
-is(scalar(fingerprints($network, 'beta')), 1, 'and gets all blocks');
-is($org2->query(put('beta', 'again', 'here')), 'beta', 'and takes part');
-is($org2->query("SELECT fabric.query('beta', 'notes', 'look', 'b40')"), 40, 'with the whole state');
-is( join('', fingerprints($network, 'alpha')),
-	join('', @before),
-	'the other channels did not notice');
+	'beta', 'the node joins again with a genesis block from another node');
+is(scalar(fingerprints($network, 'beta')), 1, 'the node gets all blocks after it joins again');
+is($org2->query(put('beta', 'again', 'here')),
+	'beta', 'the node commits a transaction after it joins again');
+is($org2->query("SELECT fabric.query('beta', 'notes', 'look', 'b40')"),
+	40, 'the node has the whole state after it joins again');
+is(join('', fingerprints($network, 'alpha')), join('', @before), 'another channel did not change');
 
 # a rolled back join leaves nothing behind
 $org2->query("SELECT fabric.leave_channel('pair')");
 $org2->query("BEGIN; SELECT fabric.join_channel('\\x$genesis'); ROLLBACK");
 is($org2->query("SELECT count(*) FROM fabric_internal.channel WHERE channel = 'pair'"),
-	0, 'a join that is rolled back has not happened');
+	0, 'a join that is rolled back has no effect');
 $org2->query("SELECT fabric.join_channel('\\x$genesis')");
 ok(wait_until(sub { height_of($org2, 'pair') == height_of($org1, 'pair') }),
-	'one that is committed has');
+	'a join that is committed takes effect');
 
 # no slot for a fourth channel
 my $fourth =
@@ -159,5 +162,5 @@ my $fourth =
 like(
 	$org1->error_of("SELECT fabric.join_channel('\\x$fourth')"),
 	qr/LF003.*fabric\.max_channels/s,
-	'there are no more channels than fabric.max_channels');
+	'no more than fabric.max_channels channels can be joined');
 done_testing();

@@ -26,10 +26,12 @@ sub readiness
 	return "SELECT count(*) FROM fabric.check_commit_readiness('$_[0]', 'notes', '2.0', 2)";
 }
 
-is($org1->error_of($client . put('open')), '', 'by default a client may call chaincode');
+is($org1->error_of($client . put('open')), '', 'a client may call chaincode by default');
 like($org1->error_of($client . put('ruled')),
-	qr/LF203.*\Q$admins\E/s, 'on this channel its ACLs leave that to administrators');
-is($org1->error_of(put('ruled')), '', 'who may');
+	qr/LF203.*\Q$admins\E/s,
+	'a client may not call chaincode if the ACL requires an administrator');
+is($org1->error_of(put('ruled')),
+	'', 'an administrator may call chaincode if the ACL requires an administrator');
 is($org1->query($client . readiness('ruled')),
 	1, 'the ACL of chaincode does not apply to _lifecycle');
 
@@ -38,6 +40,6 @@ my $definition =
 like(
 	$org1->error_of("$client$definition"),
 	qr/access denied to "_lifecycle\/QueryChaincodeDefinition".*\Q$admins\E/s,
-	'its functions have ACLs of their own');
-is($org1->query($definition), 't', 'who may');
+	'a function of _lifecycle has an ACL of its own');
+is($org1->query($definition), 't', 'an administrator may call the function of _lifecycle');
 done_testing();

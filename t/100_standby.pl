@@ -41,27 +41,31 @@ my $read = "SELECT fabric.query('trade', 'vehicles', 'read_vehicle', 'V1')::json
 is(on_standby($read), 'Ada Adler', 'the standby answers a query');
 $org1->query(invoke('transfer_vehicle', 'V1', 'Boris', '7'));
 fingerprints($network, 'trade');
-ok(wait_until(sub { on_standby($read) eq 'Boris' }), 'and follows its node');
+ok(wait_until(sub { on_standby($read) eq 'Boris' }), 'the standby replays the changes of its node');
 like(on_standby(create_vehicle('V2')),
-	qr/25006|LF\d\d\d/, 'a call that would be ordered is refused there');
-like(on_standby(create_vehicle('V2')), qr/standby|recovery|read-only/, 'with the reason');
+	qr/25006|LF\d\d\d/, 'the standby refuses a call that would be ordered');
+like(
+	on_standby(create_vehicle('V2')),
+	qr/standby|recovery|read-only/,
+	'the error of the standby has the reason');
 my $genesis =
   $org1->query("SELECT encode(fabric.create_channel('other', "
 	  . Fabric::Psql::literal(JSON::PP->new->encode($network->profile))
 	  . "), 'hex')");
 like(on_standby("SELECT fabric.join_channel('\\x$genesis')"),
-	qr/25006/, 'nor can it join a channel');
-like(on_standby("SELECT fabric.leave_channel('trade')"), qr/25006/, 'or leave one');
+	qr/25006/, 'the standby refuses to join a channel');
+like(on_standby("SELECT fabric.leave_channel('trade')"),
+	qr/25006/, 'the standby refuses to leave a channel');
 is(on_standby("SELECT name FROM fabric.chaincodes WHERE channel = 'trade'"),
-	'vehicles', 'the views answer');
+	'vehicles', 'the views of the standby can be read');
 is( on_standby(
 		"SELECT count(*) FROM pg_stat_activity WHERE backend_type IN ('fabric ledger', 'fabric orderer')"
 	),
 	0,
-	'no worker writes there');
+	'no worker runs on the standby');
 is( on_standby("SELECT height FROM fabric.chain_info('trade')"),
 	height_of($org1, 'trade'),
-	'with the same height');
+	'the standby has the height of its node');
 
 # an immediate shutdown under load
 my @sessions = map {
@@ -69,16 +73,16 @@ my @sessions = map {
 	start_query($node->connection,
 		join(";\n", map { create_vehicle("W-$node->{name}-$_") } 1 .. 20))
 } $org1, $org2;
-ok(wait_until(sub { vehicles_of($org1) > 4 }), 'calls are committed');
+ok(wait_until(sub { vehicles_of($org1) > 4 }), 'calls are committed before the shutdown');
 $org3->cluster->stop('immediate');
 $org3->start;
 foreach my $session (@sessions)
 {
 	my (undef, $error, $status) = finish_query($session);
-	is($status, 0, 'calls at other nodes continue') or diag($error);
+	is($status, 0, 'calls at other nodes succeed') or diag($error);
 }
-is(scalar(fingerprints($network, 'trade')), 1, 'after an immediate shutdown it has caught up');
-is(vehicles_of($org3), 41, 'with all vehicles');
+is(scalar(fingerprints($network, 'trade')), 1, 'the node catches up after an immediate shutdown');
+is(vehicles_of($org3), 41, 'the node has all vehicles');
 
 # the node is lost, and its standby is promoted: it continues where replication ended
 $org3->kill_hard;
@@ -91,10 +95,12 @@ ok( wait_until(
 			) == 42;
 		}),
 	'the promoted standby gets the blocks that it lacks');
-is($standby->safe_psql('fabric', create_vehicle('X2')), '', 'and takes part');
-ok(wait_until(sub { vehicles_of($org1) == 43 }), 'as another node shows');
+is($standby->safe_psql('fabric', create_vehicle('X2')),
+	'', 'the promoted standby commits a transaction');
+ok(wait_until(sub { vehicles_of($org1) == 43 }),
+	'another node has the transaction of the promoted standby');
 is( $standby->safe_psql(
 		'fabric', "SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
 	$org1->query("SELECT encode(current_block_hash, 'hex') FROM fabric.chain_info('trade')"),
-	'the last blocks are the same');
+	'the promoted standby has the same last block');
 done_testing();

@@ -47,8 +47,8 @@ sub interrupted
 	my $begin = time;
 	is($org1->query("SELECT $how($pid)"), 't', $how);
 	my ($output, $error, $status) = finish_query($session);
-	cmp_ok(time - $begin, '<', 60, 'it ends at once');
-	eventually_is(\&leftovers, 0, 'no lock is left');
+	cmp_ok(time - $begin, '<', 60, 'the interrupted call ends at once');
+	eventually_is(\&leftovers, 0, 'the interrupted call leaves no lock');
 	return $error;
 }
 
@@ -58,7 +58,7 @@ sub timed
 	my $begin = time;
 	my $error = $org1->error_of("SET statement_timeout = '$limit'; $sql");
 
-	cmp_ok(time - $begin, '<', 60, 'statement_timeout is honored');
+	cmp_ok(time - $begin, '<', 60, 'statement_timeout ends the call');
 	return $error;
 }
 
@@ -67,31 +67,30 @@ my $for_block = "(SELECT sessions_waiting FROM fabric.stat_channel WHERE channel
 # waiting for the block: the orderers work, but no block is committed here
 $org1->set_faults('ledger_before_commit=hold');
 like(interrupted(create_vehicle('B1'), 'pg_cancel_backend', $for_block),
-	qr/57014/, 'canceled while it waits for its block');
+	qr/57014/, 'a call can be canceled while it waits for its block');
 like(
 	timed(create_vehicle('B2'), '6s'),
 	qr/57014.*statement timeout/,
-	'the time is over while it waits for its block');
+	'a call ends at statement_timeout while it waits for its block');
 like(
 	interrupted(
 		"SELECT * FROM fabric.commit_status('trade', repeat('0', 64), '10 minutes')",
 		'pg_cancel_backend', $for_block),
 	qr/57014/,
-	'canceled while it waits for a status');
+	'commit_status can be canceled while it waits');
 like(
 	interrupted(create_vehicle('B3'), 'pg_terminate_backend', $for_block),
 	qr/57P01|server closed the connection/,
-	'terminated while it waits for its block');
+	'a session can be terminated while a call waits for its block');
 my $begin = time;
 like(
 	$org1->error_of("SET fabric.commit_timeout = '500ms'; " . create_vehicle('B4')),
 	qr/LF504.*DETAIL|LF504.*HINT/s,
-	'fabric.commit_timeout ends the wait with a code of its own');
-cmp_ok(time - $begin, '<', 60, 'in its time');
+	'fabric.commit_timeout ends the wait with LF504');
+cmp_ok(time - $begin, '<', 60, 'fabric.commit_timeout ends the wait in time');
 $org1->set_faults('');
 # an ordered transaction takes effect: canceling ends the wait, not the transaction
-ok(wait_until(sub { vehicles_of($org1) == 4 }),
-	'transactions whose caller went away are committed nevertheless');
+ok(wait_until(sub { vehicles_of($org1) == 4 }), 'transactions of interrupted calls are committed');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # waiting for an endorsement of a node that does not answer
@@ -102,13 +101,13 @@ my $endorse =
 like(
 	interrupted($endorse, 'pg_cancel_backend', '(SELECT requests_now FROM fabric.stat_relay) = 1'),
 	qr/57014/,
-	'canceled while it waits for an endorsement');
+	'a call can be canceled while it waits for an endorsement');
 like(
 	timed($endorse, '700ms'),
 	qr/57014.*statement timeout/,
-	'the time is over while it waits for an endorsement');
+	'a call ends at statement_timeout while it waits for an endorsement');
 like($org1->error_of("SET fabric.endorsement_timeout = '700ms'; $endorse"),
-	qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout is honored');
+	qr/LF310.*Org2MSP/s, 'fabric.endorsement_timeout ends the wait with LF310');
 kill 'CONT', @stopped;
 
 # many canceled calls in one session, which works afterwards
@@ -123,22 +122,23 @@ my $session = start_query($org1->connection,
 	  . create_vehicle('E2')
 	  . ";\nSELECT fabric.query('trade', 'vehicles', 'vehicle_exists', 'E2')");
 my $many = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'many'";
-ok(wait_until(sub { $org1->query($many) == 1 }), 'a session has given up eight calls');
+ok(wait_until(sub { $org1->query($many) == 1 }), 'eight calls of one session have timed out');
 kill 'CONT', @stopped;
 Fabric::Host::spew($answering, '');
 my ($output, $error, $status) = finish_query($session);
-like($output, qr/true|^t$/m, 'a session continues after canceled calls') or diag($error);
-is(() = $error =~ /statement timeout/g, 8, 'each was canceled');
-eventually_is(sub { $org1->query($many) }, 0, 'the session is gone');
+like($output, qr/true|^t$/m, 'the session commits a transaction after its canceled calls')
+  or diag($error);
+is(() = $error =~ /statement timeout/g, 8, 'each of the eight calls was canceled');
+eventually_is(sub { $org1->query($many) }, 0, 'the session has ended');
 ok( wait_until(
 		sub {
 			$org2->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org1->{role}' AND query LIKE '%endorse%' AND state <> 'idle'"
 			) == 0;
 		}),
-	'and nothing of it is left at the other node');
+	'no request of the session is left at the other node');
 eventually_is(sub { $org1->query('SELECT requests_now FROM fabric.stat_relay') },
-	0, 'nor on its way there');
+	0, 'no request of the session is left in the relay');
 
 # waiting for orderers: two of three are down
 $_->kill_hard foreach $org2, $org3;
@@ -148,15 +148,15 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'trade' AND leader_id IS NOT NULL"
 			) == 0;
 		}),
-	'there is no leader');
+	'the channel has no leader');
 like(interrupted(create_vehicle('O1'), 'pg_cancel_backend', 'true'),
-	qr/57014/, 'canceled while it waits for orderers');
+	qr/57014/, 'a call can be canceled while it waits for orderers');
 like(
 	timed(create_vehicle('O2'), '700ms'),
 	qr/57014.*statement timeout/,
-	'the time is over while it waits for orderers');
+	'a call ends at statement_timeout while it waits for orderers');
 like($org1->error_of("SET fabric.broadcast_timeout = '700ms'; " . create_vehicle('O3')),
-	qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout is honored');
+	qr/LF50[23].*(DETAIL|HINT)/s, 'fabric.broadcast_timeout ends the wait with LF502 or LF503');
 $_->start foreach $org2, $org3;
 wait_for_leader($network, 'trade');
 $org1->query(create_vehicle('O4'));

@@ -60,7 +60,7 @@ local %ENV = (
 my ($output, $error);
 my $count = 0;
 IPC::Run::run([ 'node', "$top/test/node/split_call.js" ], '>', \$output, '2>', \$error);
-is($?, 0, 'the client ended well');
+is($?, 0, 'the client program succeeds');
 
 foreach my $line (split /\n/, $output)
 {
@@ -68,7 +68,8 @@ foreach my $line (split /\n/, $output)
 	ok($1 eq 'ok', $2) if $line =~ /^(ok|not ok) \d+ - (.*)/;
 	diag($line) if $line        =~ /^#/;
 }
-like($output, qr/^1\.\.$count$/m, 'all of it ran') or diag($output, $error);
+like($output, qr/^1\.\.$count$/m, 'the client program ran all of its tests')
+  or diag($output, $error);
 
 # the codes of the replays: the first transaction with an id keeps it, later ones are stored as
 # duplicates
@@ -79,8 +80,7 @@ is( $org1->query(
 	'both replays are on the ledger as DUPLICATE_TXID');
 # the log has every statement with its parameters
 my $log = slurp($org1->cluster->logfile);
-like($log, qr/fabric\.submit\(\$1, \$2\)/,
-	'the log of the server has the statements of the client');
+like($log, qr/fabric\.submit\(\$1, \$2\)/, 'the server log has the statements of the client');
 my ($line) = (split /\n/, slurp($key))[1];
-unlike($log, qr/\Q$line\E/, 'but knows nothing of its key');
+unlike($log, qr/\Q$line\E/, "the server log does not have the client's key");
 done_testing();

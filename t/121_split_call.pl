@@ -66,15 +66,15 @@ is( $org1->query(
 		  . literal(slurp($org1->path('client.pem')))
 		  . "), 'hex')"),
 	unpack('H*', $client->{bytes}),
-	'identity_bytes makes the identity that a Fabric client makes');
+	'identity_bytes returns the identity of a Fabric client');
 
 # create: the bytes to sign are those that a Fabric client signs
 my ($tx_id, $proposal, $digest) =
   propose($client, 'create_vehicle', 'V1', 'Volvo', 'V60', '2020', 'Ada', '20000');
 my $nonce = FabricWire::get($proposal, 1, 2, 2);
-is($tx_id, sha256_hex($nonce . $client->{bytes}), 'the transaction id');
-is($digest, sha256_hex($proposal), 'the digest of the proposal');
-is(FabricWire::get($proposal, 1, 1, 5), $tx_id, 'the header has the id');
+is($tx_id, sha256_hex($nonce . $client->{bytes}), 'new_proposal returns the transaction id');
+is($digest, sha256_hex($proposal), 'new_proposal returns the digest of the proposal');
+is(FabricWire::get($proposal, 1, 1, 5), $tx_id, 'the channel header has the transaction id');
 my $signature = FabricWire::sign($client, $proposal);
 
 my ($payload, $payload_digest, $result) = split /\|/,
@@ -84,23 +84,23 @@ my ($payload, $payload_digest, $result) = split /\|/,
 	  . bytes($signature)
 	  . ')');
 $payload = pack 'H*', $payload;
-is($payload_digest, sha256_hex($payload), 'the digest of the transaction');
+is($payload_digest, sha256_hex($payload), 'endorse returns the digest of the transaction');
 is( FabricWire::get($payload, 1),
 	FabricWire::get($proposal, 1),
 	'the transaction has the header of the proposal');
-is($result, '', 'create_vehicle returns nothing');
+is($result, '', 'create_vehicle returns an empty result');
 
 # two more ways to sign the same bytes: only a valid signature with the lower s is required
 is( app(    'SELECT fabric.submit('
 		  . bytes($payload) . ', '
 		  . bytes(FabricWire::sign($client, $payload)) . ')'),
 	$tx_id,
-	'submit returns the id');
+	'submit returns the transaction id');
 like(app("SELECT * FROM fabric.commit_status('trade', '$tx_id')"),
 	qr/^\d+\|VALID\|0$/, 'commit_status waits for the block');
 my $height = app("SELECT block_number FROM fabric.commit_status('trade', '$tx_id')");
 is($org2->query("SELECT validation_code FROM fabric.commit_status('trade', '$tx_id')"),
-	'VALID', 'the other node says the same');
+	'VALID', 'commit_status at the other node returns the same code');
 
 # query
 my (undef, $question) = propose($client, 'read_vehicle', 'V1');
@@ -109,31 +109,31 @@ is( app(    'SELECT encode(fabric.evaluate('
 		  . bytes(FabricWire::sign($client, $question))
 		  . "), 'escape')::jsonb->>'owner'"),
 	'Ada',
-	'evaluate');
+	'evaluate returns the result of a query');
 my (undef, $foreign) = propose($guest, 'read_vehicle', 'V1');
 is( app(    'SELECT encode(fabric.evaluate('
 		  . bytes($foreign) . ', '
 		  . bytes(FabricWire::sign($guest, $foreign))
 		  . "), 'escape')::jsonb->>'owner'"),
 	'Ada',
-	'a client of another organization asks this node');
+	'evaluate accepts a client of another organization');
 
 # bad signatures and proposals
 my $other = FabricWire::sign($guest, $question);
 like(
 	app('SELECT fabric.evaluate(' . bytes($question) . ', ' . bytes($other) . ')'),
 	qr/ERROR:  LF103: the signature of "CN=client\.org1.*" of Org1MSP is not valid/,
-	'the signature of another client');
+	'evaluate refuses a signature of another client');
 like(
 	app(    'SELECT fabric.evaluate('
 		  . bytes($question) . ', '
 		  . bytes(FabricWire::with_high_s(FabricWire::sign($client, $question))) . ')'),
 	qr/ERROR:  LF103: .* is not valid\nDETAIL:  .*low S/,
-	'a signature with the higher s');
+	'evaluate refuses a signature with the higher s');
 like(
 	app('SELECT fabric.endorse(' . bytes($proposal) . ', ' . bytes($signature) . ')'),
 	qr/ERROR:  LF409: transaction "$tx_id" is on the ledger already\nHINT:  Make a new proposal/,
-	'a proposal whose transaction is on the ledger');
+	'endorse refuses a proposal whose transaction is on the ledger');
 
 # an envelope again: with other bytes it is ordered again, and is a duplicate
 app(    'SELECT fabric.submit('
@@ -147,7 +147,7 @@ is( $org1->query(
 	'0,9',
 	'a replay is stored as a duplicate');
 is(app("SELECT block_number FROM fabric.commit_status('trade', '$tx_id')"),
-	$height, 'the status is that of the first');
+	$height, 'commit_status of a replayed transaction returns the block of the first copy');
 
 # the steps of a transaction need no common session, nor the same node
 my ($late_id, $late) = propose($guest, 'create_vehicle', 'V3', 'Saab', '900', '1990', 'Bo', '900');
@@ -160,9 +160,9 @@ is( $org2->query(
 		  . bytes($late_payload) . ', '
 		  . bytes(FabricWire::sign($guest, $late_payload)) . ')'),
 	$late_id,
-	'proposed at one node, endorsed and submitted at another');
+	'a proposal made at one node can be endorsed and submitted at another node');
 is(app("SELECT validation_code FROM fabric.commit_status('trade', '$late_id')"),
-	'VALID', 'committed at both');
+	'VALID', 'the transaction is committed at both nodes');
 
 # inside a database transaction: an ordered transaction is not rolled back
 my ($kept_id, $kept) = propose($client, 'create_vehicle', 'V4', 'Audi', '80', '1985', 'Cy', '800');
@@ -176,9 +176,9 @@ is( app(    'BEGIN; SELECT fabric.submit('
 		  . bytes(FabricWire::sign($client, $kept_payload))
 		  . "); SELECT validation_code FROM fabric.commit_status('trade', '$kept_id'); ROLLBACK"),
 	"$kept_id\nVALID",
-	'submitted in a transaction that is rolled back');
+	'a transaction submitted in a database transaction is committed before a rollback');
 is(app("SELECT validation_code FROM fabric.commit_status('trade', '$kept_id')"),
-	'VALID', 'it stays committed');
+	'VALID', 'a submitted transaction stays committed after a rollback');
 is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'both nodes have the same ledger');
 
 # A chaincode that this organization approved without a package: queries go to another organization,

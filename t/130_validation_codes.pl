@@ -179,10 +179,10 @@ my @by_client = (
 				book => FabricWire::rwset(undef, { bad => 1 }),
 				book => FabricWire::rwset(undef, { bad => 2 })))
 	],
-	[ 25, 'a chaincode that nobody defined', make(chaincode => 'nosuch', writes => { bad => 1 }) ],
+	[ 25, 'a chaincode that is not defined', make(chaincode => 'nosuch', writes => { bad => 1 }) ],
 	[
 		25,
-		'a write to the namespace of a chaincode that nobody defined',
+		'a write to the namespace of a chaincode that is not defined',
 		make(results => FabricWire::results(nosuch => FabricWire::rwset(undef, { bad => 1 })))
 	],
 	[
@@ -214,21 +214,21 @@ $org1->query(
 		} @by_client));
 my $codes = codes_from($org1, $block, scalar @by_client);
 is($codes->[$_], $by_client[$_][0], $by_client[$_][1]) foreach 0 .. $#by_client;
-is(scalar @$codes, scalar @by_client, 'nothing else was ordered');
-is(state($org1), "$state_before used=yes", 'only the valid one changed the state');
+is(scalar @$codes, scalar @by_client, 'only the submitted transactions were ordered');
+is(state($org1), "$state_before used=yes", 'only the valid transaction changed the state');
 foreach my $node ($org2, $org3)
 {
 	codes_from($node, $block, scalar @by_client);
-	is(digest($node), digest($org1), "$node->{name} found the same");
+	is(digest($node), digest($org1), "$node->{name} has the same codes and state");
 }
 
 # the functions and views about them
 is($org1->query("SELECT validation_code FROM fabric.commit_status('trade', '$used->{tx_id}')"),
-	'VALID', 'status of the valid one');
+	'VALID', 'commit_status returns the code of the valid transaction');
 is( $org1->query(
 		"SELECT validation_code FROM fabric.commit_status('trade', '$by_client[10][2]{tx_id}')"),
 	'ENDORSEMENT_POLICY_FAILURE',
-	'status of one with too few endorsements');
+	'commit_status returns the code of the transaction with too few endorsements');
 
 # ---- transactions that only an orderer without checks can order: a consenter that makes itself the
 # leader, and tells the others that they are committed ----
@@ -319,15 +319,15 @@ is( $org1->query(
 		"SELECT count(DISTINCT block_number) FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number >= $block"
 	),
 	'1',
-	'all in one block');
+	'one block has all transactions');
 is( $org1->query("SELECT validation_code FROM fabric.commit_status('trade', '" . 'ab' x 32 . "')"),
 	'BAD_PROPOSAL_TXID',
-	'status of one with a wrong id');
+	'commit_status returns the code of the transaction with a wrong id');
 is( state($org1),
 	($state_before =~ s/a=1/a=winner/r) . ' twice=once used=yes',
 	'only the valid transactions changed the state');
-is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"), 'winner',
-	'and it can be read');
+is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'a')"),
+	'winner', 'the changed state can be queried');
 
 # a transaction that must be alone in its block is refused even from an orderer: every node would
 # refuse the whole block
@@ -349,8 +349,11 @@ foreach my $case (
 	my ($output, $error, $status) = FabricConsenter::forward($evil, $others[0], 'trade',
 		FabricWire::signed(make(writes => { bad => 1 })), $envelope);
 
-	isnt($status, 0, "$name is not taken");
-	like($error, $words // qr/LF002: envelope cannot be put into a block/, 'and the error says so');
+	isnt($status, 0, "$name is not accepted");
+	like(
+		$error,
+		$words // qr/LF002: envelope cannot be put into a block/,
+		'the error says that the envelope cannot be put into a block');
 }
 
 # ---- honest clients ----
@@ -399,28 +402,31 @@ sub submit
 my $one = endorse(propose('append', 'a', '1'));
 my $two = endorse(propose('append', 'a', '2'));
 is(submit($one), "$one->{tx_id}\nVALID",
-	'of two that were endorsed in the same state the first is valid');
-is(submit($two), "$two->{tx_id}\nMVCC_READ_CONFLICT", 'the second is not');
+	'the first of two transactions that were endorsed in the same state is valid');
+is( submit($two),
+	"$two->{tx_id}\nMVCC_READ_CONFLICT",
+	'the second of two transactions that were endorsed in the same state is not valid');
 
 my $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'p1', 'x')");
 is( submit($counted),
 	"$counted->{tx_id}\nPHANTOM_READ_CONFLICT",
-	'a range into which a key was inserted');
+	'a range into which a key was inserted is a phantom read conflict');
 $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'q1', 'x')");
-is(submit($counted), "$counted->{tx_id}\nVALID", 'a range beside which a key was inserted');
+is(submit($counted), "$counted->{tx_id}\nVALID",
+	'a range next to which a key was inserted is valid');
 $counted = endorse(propose('count_keys', 'p', 'q', 'count'));
 $org1->query("SELECT fabric.invoke('trade', 'book', 'put', 'p1', 'y')");
 like(
 	submit($counted),
 	qr/^$counted->{tx_id}\n(MVCC|PHANTOM)_READ_CONFLICT$/,
-	'a range in which a key changed');
+	'a range in which a key changed is a read conflict');
 
 my $lonely = endorse(propose('put', 'lonely', 'x'), ['Org2MSP']);
 is( submit($lonely),
 	"$lonely->{tx_id}\nENDORSEMENT_POLICY_FAILURE",
-	'one organization is not enough');
+	'an endorsement of one organization does not satisfy the policy');
 
 # an id that was used stays used, whatever the code of its transaction
 foreach my $case ([ $one, 'valid' ], [ $two, 'in conflict' ], [ $lonely, 'short of endorsements' ])
@@ -437,34 +443,42 @@ foreach my $case ([ $one, 'valid' ], [ $two, 'in conflict' ], [ $lonely, 'short 
 	like(
 		$error,
 		qr/LF409: transaction "$transaction->{tx_id}" is on the ledger already/,
-		'and the error says why');
+		'the error says that the transaction is on the ledger');
 }
 my $conflict = ($org1->try_query(<<'SQL'))[1];
 \set VERBOSITY verbose
 SELECT (fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', '3'], endorsing_orgs => ARRAY['Org3MSP'])).validation_code;
 SELECT fabric.invoke('trade', 'book', 'nosuch');
 SQL
-like($conflict, qr/LF301.*nosuch/s, 'an unknown function is refused before anything is ordered');
+like($conflict, qr/LF301.*nosuch/s,
+	'a function that does not exist is refused before anything is ordered');
 
 # the error of invoke for a conflict names key, versions and the winner
 my $log_size = -s $org1->cluster->logfile;
 $org1->set_faults('gateway_before_submit=hold');
 my $held = Fabric::Psql::start_query($org1->connection,
 	"\\set VERBOSITY verbose\nSELECT fabric.invoke('trade', 'book', 'append', 'a', 'late')");
-ok($org1->wait_until_held('gateway_before_submit', $log_size), 'an invocation is endorsed');
+ok( $org1->wait_until_held('gateway_before_submit', $log_size),
+	'a call is endorsed, and is held before it is submitted');
 # this session does not take turns with the other one
 my $early = $org1->query(
 	"SET fabric.fault_points = '';\nSET fabric.hot_key_timeout = 0;\nSELECT tx_id FROM fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', 'early'])"
 );
 $org1->set_faults('');
 my ($output, $error, $status) = Fabric::Psql::finish_query($held);
-isnt($status, 0, 'an invocation in conflict is an error');
-like($error, qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/, 'its message');
+isnt($status, 0, 'a call in conflict fails');
+like(
+	$error,
+	qr/LF408: transaction [0-9a-f]{64} is invalid: MVCC_READ_CONFLICT/,
+	'the message of a conflict has transaction id and code');
 like(
 	$error,
 	qr/DETAIL:  Key "a" of chaincode "book" was read at version block \d+, transaction 0, but found at version block \d+, transaction 0, written by transaction $early when block \d+ was committed/,
-	'its detail');
-like($error, qr/HINT:  Nothing was changed\. Call the function again/, 'its hint');
+	'the detail of a conflict has key, versions and the winner');
+like(
+	$error,
+	qr/HINT:  Nothing was changed\. Call the function again/,
+	'the hint of a conflict says that nothing was changed');
 
 # all nodes, all blocks
 my $height = height($org1);
@@ -474,5 +488,5 @@ wait_until($_,
 is(digest($_), digest($org1), "$_->{name} has the same blocks, codes and state")
   foreach $org2, $org3;
 is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bad')"),
-	'', 'no invalid transaction wrote anything');
+	'', 'no invalid transaction wrote to the state');
 done_testing();

@@ -58,14 +58,14 @@ foreach my $round (1 .. 4)
 	$left += 200;
 	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'));
 	is(invoke('count_keys', "count$_"),
-		$left, "round $round, count $_: the keys that were not deleted")
+		$left, "round $round, count $_: a range scan finds the keys that were not deleted")
 	  foreach 1 .. 3;
 }
 my @fingerprints = FabricTest::fingerprints($network, 'trade');
 is(scalar @fingerprints, 1, 'both nodes have the same blocks, codes and state');
 is($org2->query("SELECT count(*) FROM fabric.get_history('trade', 'list', 'count1')"),
-	4, 'the node that validates has every count');
+	4, 'the node that only validates has every count');
 is($org2->query("SELECT fabric.query('trade', 'list', 'count_keys', 'any')"),
-	$left, 'and finds the keys that are left through its index');
-is($org2->query($workers), $before, 'none of its processes ended');
+	$left, 'the node that only validates finds the remaining keys through its index');
+is($org2->query($workers), $before, 'no worker of the node that only validates ended');
 done_testing();

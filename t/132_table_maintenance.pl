@@ -49,7 +49,7 @@ $org1->query(join(";\n", map { call('remove', $_, $_ + 9) } 11, 21, 31));
 ok( FabricTest::wait_until(
 		sub { $org1->query(call('put', 'key', 'value')); $org1->query($removed) == 35 }),
 	'keys are removed');
-is($org1->query($read), $rows_read, 'without reading the whole state');
+is($org1->query($read), $rows_read, 'removing keys does not read the whole state');
 
 foreach my $maintenance (
 	"VACUUM ANALYZE fabric_internal.block_$id",
@@ -77,12 +77,12 @@ foreach my $maintenance (
 		});
 	$org1->set_faults('');
 	my ($output, $error, $status) = Fabric::Psql::finish_query($invocation);
-	is($status, 0, "committed in spite of $maintenance") or diag($error);
-	is((Fabric::Psql::finish_query($maintaining))[1], '', 'which succeeds too');
+	is($status, 0, "a block is committed in spite of $maintenance") or diag($error);
+	is((Fabric::Psql::finish_query($maintaining))[1], '', 'the maintenance succeeds');
 	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'key')"),
-		$maintenance, 'and the state has it');
+		$maintenance, 'the state has the committed value');
 }
-is($org1->query($workers), $before, 'no process ended');
+is($org1->query($workers), $before, 'no worker ended');
 
 # in the middle of a simulation the tables are looked up again, although chaincode itself may not
 # read tables
@@ -90,12 +90,13 @@ my $running =
   "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%get_for_a_while%' AND state = 'active' AND pid <> pg_backend_pid()";
 my $reading = Fabric::Psql::start_query($org1->connection,
 	"SELECT fabric.query('trade', 'book', 'get_for_a_while', 'key') IS NOT NULL");
-ok(FabricTest::wait_until(sub { $org1->query($running) }), 'chaincode reads');
+ok(FabricTest::wait_until(sub { $org1->query($running) }), 'a chaincode function is reading');
 $org1->query("ALTER TABLE fabric_internal.world_state_$id SET (autovacuum_vacuum_threshold = $_)")
   foreach 51 .. 55;
-is($org1->query($running), 1, 'and reads on');
+is($org1->query($running), 1, 'the chaincode function is still reading after ALTER TABLE');
 my ($read_output, $read_error, $read_status) = Fabric::Psql::finish_query($reading);
-is($read_status, 0, 'it does not notice') or diag($read_error);
+is($read_status, 0, 'ALTER TABLE does not disturb a running chaincode function')
+  or diag($read_error);
 
 # the index is built again between two statements of a transaction that holds no lock in between
 my ($host, $port) = @{ $org1->connection }{qw(host port)};
@@ -108,6 +109,6 @@ foreach my $table ('block', 'transaction', 'world_state')
 		  . Fabric::Host::bindir()
 		  . "/psql -h $host -p $port -qc 'REINDEX TABLE CONCURRENTLY fabric_internal.${table}_$id' fabric\n$look\nCOMMIT"
 	  );
-	is($output, "t|t\nt|t", "$table: and read after that") or diag($error);
+	is($output, "t|t\nt|t", "$table: reads work after REINDEX CONCURRENTLY") or diag($error);
 }
 done_testing();

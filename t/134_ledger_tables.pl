@@ -35,17 +35,17 @@ is( $org1->query(
 	),
 	$org1->query(
 		"SELECT count(*), count(*) - 1 FROM fabric_internal.transaction WHERE channel = 'trade'"),
-	'and its columns are decoded nevertheless');
+	'columns of a view are decoded above a parallel plan');
 is( $org1->query(
 		"$parallel SELECT count(*), max(d.name) FROM fabric_internal.block b, fabric.list_chaincodes('trade') d WHERE b.number = 1"
 	),
 	'1|book',
-	'so are functions that look into the state');
+	'functions that read the state work above a parallel plan');
 is( $org1->query(
 		"$parallel SELECT count(v.problem) FROM fabric_internal.block b, fabric.verify_chain('trade') v"
 	),
 	0,
-	'and the audit');
+	'verify_chain works above a parallel plan');
 
 # history
 is( $org1->query("SELECT fabric.query('trade', 'book', 'history', 'k')"),
@@ -55,35 +55,36 @@ is( $org1->query(
 		"SELECT count(*), max(block_number), bool_and(length(tx_id) = 64) FROM fabric.get_history('trade', 'book', 'k')"
 	),
 	'80|' . ($height - 1) . '|t',
-	'and so does everybody else');
+	'get_history shows every write of a key');
 
 # a transaction id that is not a hash is stored unchanged, in a form of its own
 is( $org1->query(
 		"SELECT fabric_internal.tx_id_text('\\x0101' || convert_to(repeat('a', 31), 'UTF8'))"),
 	'a' x 31,
-	'an id of 31 bytes');
+	'tx_id_text shows an id of 31 bytes');
 is( $org1->query(
 		"SELECT fabric_internal.tx_id_text('\\x0000' || convert_to(repeat('a', 31), 'UTF8'))"),
 	'\\x00' . '61' x 31,
-	'an id of 32 bytes that begins with a zero');
+	'tx_id_text shows an id of 32 bytes that begins with a zero');
 
 # rows that are no blocks
 like(
 	$org1->error_of("INSERT INTO fabric_internal.block_$id DEFAULT VALUES"),
 	qr/null value in column/,
-	'a row of nulls is refused by the constraints');
+	'constraints refuse a row of nulls');
 like(
 	$org1->error_of("INSERT INTO fabric_internal.block_$id (channel) VALUES ('trade')"),
 	qr/null value in column/,
-	'also without a number');
+	'constraints refuse a row without a number');
 
 # envelope dictionaries
-is($org1->query("SELECT dictionaries FROM fabric_internal.channel"), 1, 'a dictionary was made');
+is($org1->query("SELECT dictionaries FROM fabric_internal.channel"),
+	1, 'the node has made a dictionary');
 is( $org1->query(
 		"SELECT count(*) > 0 FROM fabric_internal.transaction_$id WHERE get_byte(envelope, 0) = 2"),
 	't',
-	'and is used');
-like($org1->error_of($_), qr/LF406.*append-only/s, "refused: $_")
+	'envelopes are stored with the dictionary');
+like($org1->error_of($_), qr/LF406.*append-only/s, "a change of a dictionary is refused: $_")
   foreach 'DELETE FROM fabric_internal.envelope_dictionary',
   "UPDATE fabric_internal.envelope_dictionary SET content = ''",
   'TRUNCATE fabric_internal.envelope_dictionary';
@@ -97,17 +98,17 @@ $org1->query(
 like(
 	$org1->error_of($last),
 	qr/LF902.*dictionary 1 of channel "trade" was changed/s,
-	'a changed dictionary is noticed');
+	'reading an envelope fails if its dictionary was changed');
 $org1->query('DELETE FROM fabric_internal.envelope_dictionary');
 like(
 	$org1->error_of($last),
 	qr/LF902.*dictionary 1 of channel "trade" is missing/s,
-	'so is a lost one');
+	'reading an envelope fails if its dictionary is missing');
 is( $org1->query(
 		"SELECT count(*) FROM fabric.verify_chain('trade') WHERE detail LIKE '%dictionary 1%is missing%'"
 	) > 0,
 	1,
-	'the audit says which blocks need it');
+	'verify_chain names the blocks that need a missing dictionary');
 
 # making a dictionary changes the row of the channel, and must not block a session that joins
 # another channel
@@ -121,7 +122,8 @@ my ($joined, $hindered) =
 	  . Fabric::Host::bindir()
 	  . "/psql -h $host -p $port -qAtc \"SET lock_timeout = '60s'\" -c \"UPDATE fabric_internal.channel SET dictionaries = dictionaries WHERE channel = 'trade' RETURNING channel\" fabric\nROLLBACK"
   );
-is($joined, "other\ntrade", 'a session joins another channel meanwhile') or diag($hindered);
+is($joined, "other\ntrade", 'a session joins another channel while a dictionary is made')
+  or diag($hindered);
 
 # the process that knew the dictionary ends; the next one continues without it, and its number is
 # not used again
@@ -133,17 +135,17 @@ is($org1->query("SELECT id FROM fabric_internal.envelope_dictionary"),
 like(
 	$org1->error_of($last),
 	qr/dictionary 1 of channel "trade" is missing/,
-	'rows stored with the lost one are not read with another');
+	'envelopes stored with a missing dictionary are not read with another dictionary');
 is( $org1->query(
 		"SELECT count(*) FROM fabric.transactions t WHERE channel = 'trade' AND block_number > $height + 1 AND length(envelope) > 0"
 	),
 	$org1->query(
 		"SELECT count(*) FROM fabric_internal.transaction WHERE block_number > $height + 1"),
-	'everything since then can be read');
+	'envelopes stored after the loss can be read');
 like(
 	slurp($org1->cluster->logfile),
 	qr/WARNING:  envelope dictionary 1 of channel "trade" is missing/,
-	"the server log reports it");
+	'the server log reports the missing dictionary');
 
 # the other node has the blocks
 $org1->query('ALTER TABLE fabric_internal.envelope_dictionary ENABLE TRIGGER refuse_change');
@@ -151,9 +153,10 @@ ok( FabricTest::wait_until(
 		sub { FabricTest::height_of($org2, 'trade') == FabricTest::height_of($org1, 'trade') }),
 	'the other node has all blocks');
 cmp_ok($org1->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
-	'>', 0, 'rows stored with the lost dictionary are fetched again');
-is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'nothing is missing now');
-is($org1->query($last), 't', 'it can be read');
+	'>', 0, 'repair_chain fetches the transactions stored with the missing dictionary');
+is($org1->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'verify_chain finds nothing after the repair');
+is($org1->query($last), 't', 'the last envelope can be read after the repair');
 
 # private plaintext that was damaged before its transaction arrived counts as missing, and does not
 # stop the commit
@@ -167,19 +170,19 @@ ok( FabricTest::wait_until(
 					"UPDATE fabric_internal.transient_$id SET private_rwset = '\\x0aff' RETURNING tx_id"
 				))[0] =~ /^[0-9a-f]{64}/;
 		}),
-	'the plaintext of an approval is spoilt on its way');
+	'the plaintext of an approval is damaged before its commit');
 $org1->set_faults('');
 my (undef, $why, $failed) = Fabric::Psql::finish_query($approval);
-is($failed, 0, 'it is committed') or diag($why);
+is($failed, 0, 'the approval is committed') or diag($why);
 like(
 	slurp($org1->cluster->logfile),
 	qr/WARNING:  private data of transaction [0-9a-f]{64} of channel "trade" cannot be read/,
-	'the server log reports it');
+	'the server log reports the damaged plaintext');
 is( $org1->query(
 		"SELECT approved FROM fabric.check_commit_readiness('trade', 'book', '2.0', 2) WHERE msp_id = 'Org1MSP'"
 	),
 	't',
-	'its hashes count');
+	'the hashes of the approval count');
 
 # leaving a channel removes its dictionaries
 $org1->query("SELECT fabric.leave_channel('trade')");

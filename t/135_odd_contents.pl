@@ -466,12 +466,12 @@ foreach my $batch (\@cases, \@uses)
 				  . FabricWire::bytea(FabricWire::sign($client, $_->[2]{payload})) . ')'
 			} @$batch));
 	ok(FabricTest::wait_until(sub { $org1->query("SELECT count(*) $committed") >= @$batch }),
-		'all are on the ledger');
+		'all transactions of the batch are on the ledger');
 	my @codes = split /\n/,
 	  $org1->query("SELECT validation_code $committed ORDER BY block_number, position");
 	is($codes[$_], $batch->[$_][0], $batch->[$_][1]) foreach 0 .. $#$batch;
 }
-is(scalar FabricTest::fingerprints($network, 'trade'), 1, 'all nodes found the same');
+is(scalar FabricTest::fingerprints($network, 'trade'), 1, 'all nodes have the same ledger');
 is($_->query($workers), $before{ $_->{name} }, "no process of $_->{name} ended")
   foreach $network->nodes;
 
@@ -481,7 +481,7 @@ foreach my $view (split /\n/,
 	$org1->query("SELECT viewname FROM pg_views WHERE schemaname = 'fabric' ORDER BY 1"))
 {
 	is($org1->error_of("\\o /dev/null\nSELECT * FROM fabric.$view"),
-		'', "view $view shows all of it");
+		'', "view $view shows all contents");
 }
 is( $org1->error_of(
 		"\\o /dev/null\nSELECT fabric.decode_block(fabric.get_block('trade', number)) FROM fabric.blocks WHERE channel = 'trade'"
@@ -491,18 +491,20 @@ is( $org1->error_of(
 is( $org1->query(
 		"SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE version IS NULL"),
 	'datatype info kind metadata package',
-	'of definitions that cannot be read only the name is shown');
+	'fabric.chaincodes shows only the names of definitions that cannot be read');
 is( $org1->query(
 		"SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE version IS NOT NULL"
 	),
 	'book collections noplugin nopolicy nothing path plugin policy',
-	'the others are shown');
+	'fabric.chaincodes shows the definitions that can be read');
 like(
 	$org1->error_of("SELECT fabric.invoke('trade', 'info', 'put')"),
 	qr/LF902: definition of chaincode "info" cannot be read\nDETAIL:  The field "EndorsementInfo"/,
-	'calling one says why it cannot be');
-is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"), '1', 'chaincode continues');
-is($_->query("SELECT * FROM fabric.verify_chain('trade')"), '', "$_->{name} verifies")
+	'a call of a chaincode whose definition cannot be read fails with the reason');
+is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'time')"),
+	'1', 'another chaincode can still be called');
+is($_->query("SELECT * FROM fabric.verify_chain('trade')"),
+	'', "$_->{name} verifies its chain without a problem")
   foreach $network->nodes;
 
 # a history larger than the memory for rebuilding the state
@@ -511,20 +513,22 @@ is( $org1->query(
 		"SET work_mem = '64kB';\nSELECT blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('trade')"
 	),
 	'0|0|0',
-	'the state made again is no other');
-is($network->fingerprint($org1, 'trade'), $fingerprint, 'by its fingerprint too');
-is($org1->query("SELECT * FROM fabric.verify_chain('trade')"), '', 'and verifies');
+	'rebuild_state with little memory finds no difference');
+is($network->fingerprint($org1, 'trade'),
+	$fingerprint, "rebuild_state does not change the state's digest");
+is($org1->query("SELECT * FROM fabric.verify_chain('trade')"),
+	'', 'verify_chain finds nothing after rebuild_state');
 
 # a change of metadata alone repeats the values: more than fit into one message, or into one
 # statement's share
 $org1->query(join(';', map { "SELECT fabric.invoke('trade', 'book', 'put_large', '$_')" } 1 .. 15));
 is($org1->error_of("SELECT fabric.invoke('trade', 'book', 'guard_large', '15')"),
-	'', 'the metadata of large values are changed by one small transaction');
+	'', 'a small transaction can change the metadata of large values');
 is( $org1->query(
 		"SELECT count(*), sum(length(value)) FROM fabric_internal.world_state WHERE channel = 'trade' AND metadata IS NOT NULL AND convert_from(key, 'UTF8') LIKE 'large%'"
 	),
 	'15|108000000',
-	'and the values are kept');
+	'the large values keep their content');
 $height = FabricTest::height_of($org1, 'trade');
 $network->wait_for_height('trade', $height);
 my %found = map {
@@ -532,5 +536,5 @@ my %found = map {
 			"SELECT b.commit_hash, fabric.state_digest('trade') FROM fabric.blocks b WHERE channel = 'trade' AND number = $height - 1"
 		) => 1)
 } $network->nodes;
-is(scalar keys %found, 1, 'all nodes found the same of that too');
+is(scalar keys %found, 1, 'all nodes compute the same commit hash and state digest');
 done_testing();

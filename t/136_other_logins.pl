@@ -43,7 +43,7 @@ sub hold_queue
 					"SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.application_name = 'holder' AND l.locktype = 'object' AND l.database = 0 AND l.mode = 'AccessExclusiveLock' AND l.granted"
 				) > 0;
 			}),
-		"a stranger's commit holds the queue of notifications");
+		'a commit of another session holds the queue of notifications');
 	return $session;
 }
 
@@ -85,14 +85,14 @@ sub hears
 }
 
 $node->query(put('first'));
-ok(hears(last_block()), 'it hears of a block');
+ok(hears(last_block()), 'the listener gets a notification of the block');
 ok( wait_until(
 		sub {
 			$node->query(
 				"SELECT block_number - (SELECT max(number) FROM fabric.blocks), blocks_behind, failures, failing_since IS NULL, last_error IS NULL, queue_usage < 0.1 FROM fabric.stat_notifications"
 			) eq '0|0|0|t|t|t';
 		}),
-	'and fabric.stat_notifications shows that nothing is wrong');
+	'fabric.stat_notifications shows no problem');
 
 # ---- the queue is locked ----
 
@@ -107,21 +107,25 @@ eventually_is(
 		);
 	},
 	"3|t|t|another session's commit holds the NOTIFY queue",
-	'fabric.stat_notifications tells what is wrong');
+	'fabric.stat_notifications shows the problem');
 release_queue($holder);
 ok(hears($before + 3), 'the last block is announced as soon as possible, without a further block');
 is(scalar(grep { $_ == $before + 1 || $_ == $before + 2 } @{ heard() }),
-	0, 'it stands for those before it');
+	0, 'one notification announces the blocks before it');
 ok( wait_until(
 		sub {
 			$node->query(
 				"SELECT blocks_behind, failing_since IS NULL FROM fabric.stat_notifications") eq
 			  '0|t';
 		}),
-	'fabric.stat_notifications shows that it is over');
+	'fabric.stat_notifications shows that the problem is over');
 my $log = Fabric::Host::slurp($node->cluster->logfile);
-is(scalar(() = $log =~ /could not notify sessions that listen/g), 1, 'the log has it once');
-like($log, qr/are notified again.*\n.*Up to 3 blocks had no notification/, 'and that it is over');
+is(scalar(() = $log =~ /could not notify sessions that listen/g), 1,
+	'the log has the problem once');
+like(
+	$log,
+	qr/are notified again.*\n.*Up to 3 blocks had no notification/,
+	'the log says that notifications work again');
 
 # ---- sending fails, and the worker that could not send ends ----
 
@@ -133,13 +137,13 @@ ok( wait_until(
 				"SELECT last_error LIKE '%notify_before_send%' FROM fabric.stat_notifications") eq
 			  't';
 		}),
-	'an error of NOTIFY is no error of the block');
+	'a block is committed although its notification fails');
 my $worker = $node->query("SELECT pid FROM fabric.stat_workers WHERE kind = 'ledger'");
 is($node->query("SELECT restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
-	0, 'nor of the worker');
+	0, 'the ledger worker did not end');
 $node->set_faults('');
 $node->query("SELECT pg_terminate_backend($worker)");
-ok(hears(last_block()), 'its successor announces the blocks that it could not');
+ok(hears(last_block()), 'the next ledger worker announces the blocks without a notification');
 
 $node->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener'");
@@ -166,8 +170,9 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'reader' AND query LIKE '%pg_sleep%'"
 			) == 1;
 		}),
-	'one reads all it can, and stays in its transaction');
-is($node->query(put('read')), 'read', 'a block is committed meanwhile');
+	'a client has read all views and stays in its transaction');
+is($node->query(put('read')),
+	'read', 'a block is committed while the client stays in its transaction');
 $node->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'reader'");
 finish_query($reader);
@@ -184,13 +189,14 @@ ok( wait_until(
 		sub {
 			(Fabric::Psql::try_query($node->connection, 'SELECT 1'))[1] =~ /out of shared memory/;
 		}),
-	'a stranger takes all locks');
+	'another role has used up the lock table');
 # with a signal, since no other session can start
 seek $greedy->{output}, 0, 0;
 my ($greedy_pid) = join('', readline($greedy->{output})) =~ /^pid (\d+)/m;
 kill 'TERM', $greedy_pid;
 finish_query($greedy);
-is($node->query(put('afterwards')), 'afterwards', 'when it is gone, blocks are committed again');
+is($node->query(put('afterwards')),
+	'afterwards', 'blocks are committed again when the lock table has space');
 is_deeply([ $node->query("SELECT * FROM fabric.verify_chain('trade')") ],
-	[''], 'and the chain is whole');
+	[''], 'verify_chain finds nothing');
 done_testing();

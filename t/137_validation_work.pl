@@ -174,7 +174,7 @@ sub block_of
 	FabricConsenter::order_as_leader($evil, \@others, 'trade', @envelopes);
 	ok( FabricTest::wait_until(
 			sub { height($org2) > $number && height($org1) > $number && height($org3) > $number }),
-		"$name: committed") or BAIL_OUT('the false leader has failed');
+		"$name: the block is committed") or BAIL_OUT('the false leader has failed');
 	$cost{codes} = $org2->query(
 		"SELECT string_agg(validation_code || ' x ' || n, ', ') FROM (SELECT validation_code, count(*) AS n FROM fabric_internal.transaction WHERE channel = 'trade' AND block_number = $number GROUP BY 1 ORDER BY 1) c"
 	);
@@ -222,7 +222,7 @@ sub refused
 	like(
 		$error,
 		qr/LF003: transaction exceeds a limit of validation\nDETAIL:  $limit: \d+, more than \d+\./,
-		"refused before it is ordered: $limit");
+		"a transaction is refused before it is ordered: $limit");
 }
 
 # a transaction through the orderers, committed
@@ -237,7 +237,7 @@ sub submit
 	is( $org1->query(
 			"SELECT validation_code FROM fabric.commit_status('trade', '$transaction->{tx_id}')"),
 		'VALID',
-		'a transaction for the set-up');
+		'a transaction of the set-up is valid');
 }
 
 # ---- many keys with policies, and many endorsements ----
@@ -274,12 +274,12 @@ my $worst = write_all(\@names);
 refused($worst, 'Endorsements');
 my %cost =
   block_of("$keys keys with a policy each, $endorsements junk endorsements", signed($worst));
-is($cost{codes}, '0 x 1', 'it is valid');
-is($cost{policies_parsed}, $keys + 1, 'each policy is parsed once, and the chaincode\'s');
-is($cost{policies_evaluated}, $keys, 'and evaluated once');
+is($cost{codes}, '0 x 1', 'the transaction is valid');
+is($cost{policies_parsed}, $keys + 1, 'each policy, and that of the chaincode, is parsed once');
+is($cost{policies_evaluated}, $keys, 'each policy is evaluated once');
 is( $cost{signatures_checked},
 	$endorsements + 2,
-	'each signature is checked once: the endorsements and the creator\'s');
+	'the signatures of the endorsements and the creator are checked once each');
 
 my @same = keys_of('s', $keys);
 my $large = message(
@@ -335,16 +335,18 @@ my $failing = 10 * $size;
 	]);
 if ($size == 1)
 {
-	is($cost{codes}, '0 x 2, 10 x 11', 'those with a good endorsement are valid');
+	is($cost{codes}, '0 x 2, 10 x 11', 'transactions with one valid endorsement are valid');
 	is($cost{policies_parsed}, 4,
-		'two policies of keys, the largest, and the chaincode\'s are parsed');
-	is($cost{policies_evaluated}, 2 + 1 + $failing + 1, 'and evaluated once for each transaction');
+		"two policies of keys, the largest policy, and the chaincode's are parsed");
+	is( $cost{policies_evaluated},
+		2 + 1 + $failing + 1,
+		'each policy is evaluated once for each transaction');
 	cmp_ok(
 		$cost{signatures_checked},
 		'<=',
 		2 * ($endorsements + 2) + $failing * 2 + 2,
-		'the repeated endorsement is checked once');
-	is($cost{identities_checked}, 0, 'all certificates were met before');
+		'a repeated endorsement is checked once');
+	is($cost{identities_checked}, 0, 'no certificate is checked again');
 }
 
 # ---- ranges ----
@@ -366,7 +368,7 @@ my ($book) =
   map  { $_->[1] }
   grep { $_->[0] == 2 } FabricWire::fields(FabricWire::get($counted, 1, 1, 2, 1, 2, 2, 1, 2, 1));
 my $query = FabricWire::get($book, 2, 2);
-isnt($query, undef, 'a query of a transaction by the shim');
+isnt($query, undef, 'the transaction has a range query made by the shim');
 my $repeated = 200 * $size;
 
 # keys that exist
@@ -417,8 +419,8 @@ $org1->query("SELECT fabric.invoke('trade', 'book', 'fill', 'e', '$existing')");
 	]);
 is( $cost{range_rows},
 	2 * $ranges + 3 * $existing - 1 + $results_count + 1,
-	'range queries look at what they find, once') if $size == 1;
-is($cost{codes}, '0 x 6', 'they are valid') if $size == 1;
+	'range queries read each row that they find once') if $size == 1;
+is($cost{codes}, '0 x 6', 'the transactions with range queries are valid') if $size == 1;
 refused(
 	make(results => results(ns('book', ([ 2, $query ]) x 10001, value('ranged3')))),
 	$results_count * 10001 > 1e6 ? 'Results of range queries' : 'Range queries');
@@ -426,7 +428,7 @@ refused(
 # ---- names, deletions, creators ----
 
 my $deletions = 5000 * $size;
-my $nobody = {
+my $invalid_identity = {
 	%$client,
 	bytes => message(
 		[ 1, 'Org1MSP' ],
@@ -442,7 +444,7 @@ my @crowded = map {
 refused($crowded[0], 'Namespaces');
 %cost = blocks_of(
 	[
-		scalar(@crowded) . ' transactions of 1000 namespaces that nobody defined',
+		scalar(@crowded) . ' transactions of 1000 namespaces that are not defined',
 		[ signed(@crowded) ]
 	],
 	[
@@ -455,15 +457,21 @@ refused($crowded[0], 'Namespaces');
 	[
 		'200 transactions of a certificate that is none',
 		[
-			(signed(make(creator => $nobody, results => results(ns('book', value('nobody')))))) x
-			  200
+			(   signed(
+					make(
+						creator => $invalid_identity,
+						results => results(ns('book', value('unidentified')))))) x 200
 		]
 	]);
 if ($size == 1)
 {
-	is($cost{codes}, '0 x 1, 4 x 200, 25 x ' . scalar @crowded, 'each has its code');
-	is($cost{identities_checked}, 1, 'an invalid identity is examined once');
-	is($cost{policies_evaluated}, scalar(@crowded) + 1, 'and policies once for each transaction');
+	is( $cost{codes},
+		'0 x 1, 4 x 200, 25 x ' . scalar @crowded,
+		'each transaction has the expected code');
+	is($cost{identities_checked}, 1, 'an invalid identity is checked once');
+	is( $cost{policies_evaluated},
+		scalar(@crowded) + 1,
+		'policies are evaluated once for each transaction');
 }
 
 my @different = FabricTest::fingerprints($network, 'trade');

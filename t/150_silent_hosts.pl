@@ -71,7 +71,7 @@ for (my $i = 0 ; time - $begin < 20 ; $i++)
 	$leader->query(create_vehicle("S$i"));
 	sleep 0.2;
 }
-is(terms(), $before, 'the leader stays while it tries to connect to a silent host');
+is(terms(), $before, 'the leader does not change while it tries to connect to a silent host');
 
 my $endorse =
   "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$silent->{msp_id}'])";
@@ -79,12 +79,13 @@ $begin = time;
 like(
 	$leader->error_of($endorse),
 	qr/LF310.*$silent->{msp_id}: could not connect.*timeout expired/s,
-	'a client that names it gets the reason after fabric.connect_timeout');
-cmp_ok(time - $begin, '<', 100, 'long before the time for the call is over');
+	'the error of a call that requires the silent host has the reason after fabric.connect_timeout'
+);
+cmp_ok(time - $begin, '<', 100, 'the call fails long before the endorsement timeout');
 $begin = time;
 like($leader->error_of("SET statement_timeout = '500ms'; $endorse"),
-	qr/57014/, 'and a session can be canceled meanwhile');
-cmp_ok(time - $begin, '<', 8, 'before that');
+	qr/57014/, 'a call that waits for a silent host can be canceled');
+cmp_ok(time - $begin, '<', 8, 'the call is canceled before fabric.connect_timeout');
 
 @held = ();
 $silent->start;
@@ -92,7 +93,7 @@ ok( wait_until(
 		sub {
 			$leader->query("SELECT bool_and(connected) FROM fabric.stat_orderer_followers") eq 't';
 		}),
-	'when it answers, it is connected again');
+	'the node is connected again when it answers');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # ---- a node that takes the request and does not answer ----
@@ -106,7 +107,7 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 'fabric_internal.world_state'::regclass"
 			) == 1;
 		}),
-	"$hanging->{name} hangs");
+	"the ledger of $hanging->{name} is locked");
 my @times = split /\n/, $leader->query(
 	"SET fabric.endorsement_timeout = '10min';\n" . join(
 		";\n",
@@ -115,21 +116,21 @@ my @times = split /\n/, $leader->query(
 				  . create_vehicle("H$_")
 				  . ') AS call')
 		} 1 .. 3));
-is(scalar @times, 3, 'an organization that does not answer is replaced by another one');
-cmp_ok($times[2] - $times[0], '<', 120, 'long before the time for the call is over');
+is(scalar @times, 3, 'another organization replaces one that does not answer');
+cmp_ok($times[2] - $times[0], '<', 120, 'the calls return long before the endorsement timeout');
 like(
 	$leader->error_of(
 		"SET fabric.endorsement_timeout = '8s'; SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E2', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])"
 	),
 	qr/LF310.*$hanging->{msp_id}: no answer yet/s,
-	'a client that names it gets the reason');
+	'the error of a call that requires the hanging node has the reason');
 ok( wait_until(
 		sub {
 			$hanging->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$leader->{role}' AND wait_event_type = 'Lock'"
 			) == 0;
 		}),
-	'a request is given up when no session waits for its answer');
+	'a request ends when no session waits for its answer');
 $hanging->query(
 	'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'%pg_sleep(600)\' AND pid <> pg_backend_pid()'
 );
@@ -140,21 +141,20 @@ finish_query($lock);
 my $insist =
   "SELECT tx_id FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['E3', 'a', 'b', '1', 'c', '1'], endorsing_orgs => ARRAY['$hanging->{msp_id}'])";
 $leader->query(
-	"INSERT INTO fabric_internal.node VALUES ('localhost:$hanging->{port}', 'host=nobody.invalid')"
-);
+	"INSERT INTO fabric_internal.node VALUES ('localhost:$hanging->{port}', 'host=none.invalid')");
 # the relay connects again
 $leader->reload;
 $begin = time;
 # when the name service itself does not answer, the time limit for connecting ends the attempt
 eventually_like(
 	sub { $leader->error_of($insist) },
-	qr/LF310.*$hanging->{msp_id}: could not connect.*(could not find the address of host "nobody\.invalid"|timeout expired)/s,
-	'a node whose name cannot be resolved is not reached');
-cmp_ok(time - $begin, '<', 100, 'long before the time for the call is over');
+	qr/LF310.*$hanging->{msp_id}: could not connect.*(could not find the address of host "none\.invalid"|timeout expired)/s,
+	'the error has the reason when the name of a node cannot be resolved');
+cmp_ok(time - $begin, '<', 100, 'the call fails long before the endorsement timeout');
 $begin = time;
 like($leader->error_of("SET statement_timeout = '500ms'; $insist"),
-	qr/57014|LF310/, 'and can be canceled');
-cmp_ok(time - $begin, '<', 8, 'before that');
+	qr/57014|LF310/, 'a call that waits for name resolution can be canceled');
+cmp_ok(time - $begin, '<', 8, 'the call is canceled before fabric.connect_timeout');
 $leader->query('DELETE FROM fabric_internal.node');
 
 # an organization that is named several times is asked once
@@ -163,10 +163,11 @@ is( $leader->query(
 		"SELECT validation_code FROM fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', ARRAY['M1', 'a', 'b', '1', 'c', '1'], endorsing_orgs => $many || '$leader->{msp_id}'::text)"
 	),
 	'VALID',
-	'an organization that is named many times endorses once');
+	'a transaction is valid when one organization is named many times');
 is( $leader->query(
 		"SELECT jsonb_array_length(jsonb_path_query_first(fabric.decode_message('common.Envelope', envelope), '\$.**.endorsements')) FROM fabric.transactions WHERE channel = 'trade' AND arguments[1] = 'M1'"
 	),
-	2, 'really');
+	2,
+	'the transaction has one endorsement of each organization');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -42,9 +42,9 @@ my $error = $client->error_of("SET fabric.broadcast_timeout = '6s'; " . create_v
 like(
 	$error,
 	qr/LF503.*DETAIL:.*It is not known whether the orderer at localhost:\d+ has accepted the transaction.*HINT:.*fabric\.commit_status.*before you repeat the call/s,
-	'no answer: it is not known whether it was taken');
-like($error, $doubt, 'the transaction is named');
-is(outcome($error), 'VALID', 'and it was committed');
+	'the error says that it is not known whether the orderer has accepted the transaction');
+like($error, $doubt, 'the context has the transaction id');
+is(outcome($error), 'VALID', 'the transaction was committed');
 
 # the connection breaks after the orderer has taken it
 my $session = start_query($client->connection,
@@ -59,25 +59,28 @@ ok( wait_until(
 			} @orderers;
 			$broken;
 		}),
-	'the connection is cut');
+	'the connection breaks after the orderer has the transaction');
 $_->set_faults('') foreach @orderers;
 (undef, $error, my $status) = finish_query($session);
 # another orderer accepted it within the time: the call succeeds
 ok($status == 0 || outcome($error) eq 'VALID',
-	'a lost connection: the call succeeds with another orderer, or names the transaction')
+	'a call whose connection breaks succeeds with another orderer, or names the transaction')
   or diag($error);
 
 # canceled while it waits for the block
 $client->set_faults('ledger_before_commit=hold');
 $error = $client->error_of("SET statement_timeout = '6s'; " . create_vehicle('A3'));
-like($error, qr/57014.*statement timeout/, 'canceled while it waits for the block');
+like($error, qr/57014.*statement timeout/, 'the call times out while it waits for its block');
 $client->set_faults('');
-is(outcome($error), 'VALID', 'it was committed');
+is(outcome($error), 'VALID', 'the transaction of the call that timed out was committed');
 
 # refused by all orderers: no doubt
 $error = $client->error_of(invoke('create_vehicle', 'A4', 'x', 'y', 'no year', 'z', '1'));
-isnt($error, '', 'chaincode refuses');
-unlike($error, qr/may be committed/, 'and nothing is in doubt');
+isnt($error, '', 'the chaincode refuses the call');
+unlike(
+	$error,
+	qr/may be committed/,
+	'the error of a refused call does not say that the transaction may be committed');
 
 # the orderers die after they have ordered it, and before this node, also an orderer, has the block:
 # submitting again fails, but the transaction is committed
@@ -92,7 +95,7 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'")
 			  == 1;
 		}),
-	'the others have it');
+	'the other nodes have the transaction');
 $_->kill_hard foreach @others;
 my $killed_at = $here->query('SELECT clock_timestamp()');
 ok( wait_until(
@@ -101,17 +104,21 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.nodes WHERE role = 'orderer' AND last_error_at > '$killed_at'"
 			) > 0;
 		}),
-	'it is submitted again, and no orderer accepts it');
+	'the transaction is submitted again, and no orderer can be reached');
 $here->set_faults('');
 (my $output, $error, $status) = finish_query($session);
-is($status, 0, 'the call succeeds although no orderer would have taken it again') or diag($error);
+is($status, 0, 'the call succeeds although no orderer could accept the transaction again')
+  or diag($error);
 is( $here->query("SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key = 'A5'"),
 	1, 'the transaction is committed');
 
 # without an orderer nothing is submitted
 $error = $here->error_of("SET fabric.broadcast_timeout = '3s'; " . create_vehicle('A6'));
-like($error, qr/LF50[23]/, 'no orderer can be reached');
-unlike($error, qr/may be committed/, 'which is no doubt');
+like($error, qr/LF50[23]/, 'a call fails when no orderer can be reached');
+unlike(
+	$error,
+	qr/may be committed/,
+	'the error without an orderer does not say that the transaction may be committed');
 $_->start foreach @others;
 wait_for_leader($network, 'trade');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');

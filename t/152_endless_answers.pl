@@ -55,12 +55,12 @@ my $insist =
 like(
 	$org3->error_of($insist),
 	qr/LF310.*Org1MSP: lost connection.*it sends more than the \d+ bytes that an answer may have/s,
-	'a client that names it gets the reason');
+	'the error of a call that requires the hostile node has the reason');
 my $session = start_query($org3->connection,
 		"SET application_name = 'caller';\n"
 	  . create_vehicle('E2')
 	  . ";\n\\set ON_ERROR_STOP off\nSELECT pg_sleep(600);\nSELECT 'works on'");
-ok(wait_until(sub { vehicles_of($org3) == 2 }), 'others endorse instead');
+ok(wait_until(sub { vehicles_of($org3) == 2 }), 'another organization replaces the hostile node');
 my $pid;
 ok( wait_until(
 		sub {
@@ -69,16 +69,16 @@ ok( wait_until(
 			);
 		}),
 	'the call returns');
-cmp_ok(memory_of($pid), '<', 900, 'the session keeps no more of it than an answer may have');
+cmp_ok(memory_of($pid), '<', 900, 'the memory of the session is limited');
 $org3->query("SELECT pg_cancel_backend($pid)");
-like((finish_query($session))[0], qr/^works on$/m, 'and works on');
+like((finish_query($session))[0], qr/^works on$/m, 'the session can be used afterwards');
 ok( wait_until(
 		sub {
 			$org1->query(
 				"SELECT count(*) FROM pg_stat_activity WHERE usename = '$org3->{role}' AND state = 'active' AND query LIKE '%endorse%'"
 			) == 0;
 		}),
-	'the node with endless answers has no reader left');
+	'the hostile node has no active request');
 
 # ---- blocks ----
 
@@ -98,14 +98,14 @@ ok( wait_until(
 				"SELECT last_error FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"
 			) =~ /localhost:$org1->{port}: lost connection/;
 		}),
-	'and records the node that did not answer properly'
+	'fabric.stat_workers shows the error of the hostile orderer'
 ) or diag($org3->query('SELECT * FROM fabric.stat_workers'));
 cmp_ok(
 	memory_of(
 		$org3->query(
 			"SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'")),
 	'<', 900,
-	'its memory is bounded too');
+	'the memory of the ledger process is limited');
 $org2->query($block);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

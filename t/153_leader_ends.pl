@@ -56,12 +56,12 @@ sub check_handed_over
 		sub { my $leads = $network->leader('trade'); $leads && $leads != $before ? $leads : undef }
 	);
 
-	ok($next, "$what: there is another leader, although no election timeout has passed")
-	  or BAIL_OUT('nobody leads');
+	ok($next, "$what: another node leads although no election timeout has passed")
+	  or BAIL_OUT('no node leads');
 	my @named = named_in_log($before);
 	splice @named, 0, $named_before;
 	ok((grep { $_ == $next->{number} } @named),
-		"$what: it is one that $before->{name} has named (@named)");
+		"$what: the new leader is one that $before->{name} has named (@named)");
 	cmp_ok(term_of($next), '<=', $term + @named, "$what: no other node has started an election");
 	return $next;
 }
@@ -98,7 +98,8 @@ foreach my $node (@others)
 				} 1 .. 40));
 	}
 }
-ok(wait_until(sub { vehicles_of($others[0]) > $before + 8 }), 'calls are committed');
+ok(wait_until(sub { vehicles_of($others[0]) > $before + 8 }),
+	'calls are committed before the shutdown');
 $term = term_of($leader);
 $named = () = named_in_log($leader);
 $leader->stop;
@@ -117,12 +118,12 @@ foreach my $session (@sessions)
 		$longest = $gap if !defined $longest || $gap > $longest;
 	}
 }
-is("@errors", '', 'no call of the sessions at the other nodes fails');
-is(scalar @answered, 160, 'all are answered');
+is("@errors", '', 'no call of sessions at the other nodes fails');
+is(scalar @answered, 160, 'every call returns');
 diag(sprintf 'the longest call took %.0f ms', 1000 * $longest);
 $leader->start;
 is(scalar(fingerprints($network, 'trade')),
-	1, "$leader->{name} has caught up, all nodes have the same ledger");
+	1, "$leader->{name} catches up, and all nodes have the same ledger");
 
 # ---- its node leaves the channel ----
 
@@ -132,12 +133,12 @@ $named = () = named_in_log($leader);
 $leader->query("SELECT fabric.leave_channel('trade')");
 $next = check_handed_over('leave_channel', $leader, $term, $named);
 $next->query(create_vehicle('after-leaving'));
-is(vehicles_of($next), 162, 'nothing is missing');
+is(vehicles_of($next), 162, 'the new leader has all vehicles');
 
 # ---- without another consenter the leader ends without a hand-over ----
 
 my ($last) = grep { $_ != $leader && $_ != $next } @nodes;
 $last->stop;
 $next->stop;
-ok(!$next->is_running, 'a leader without anybody to hand over to ends');
+ok(!$next->is_running, 'a leader ends although no other consenter can take over');
 done_testing();

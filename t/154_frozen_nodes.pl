@@ -79,12 +79,15 @@ my $leader = wait_for_leader($network, 'trade');
 
 my @frozen = freeze($leader);
 my @times = times_of('the leader is frozen', map { start_calls("leader-$_", 20) } 1 .. 3);
-is(scalar @times, 60, 'all sessions continue without it');
-is(scalar(grep { $_ > 90000 } @times), 0, 'none waited until a time limit of its call');
+is(scalar @times, 60, 'every call returns while the leader is frozen');
+is(scalar(grep { $_ > 90000 } @times),
+	0, 'no call waits for its time limit while the leader is frozen');
 @times = times_of('it still is', start_calls('later', 20));
-is(scalar(grep { $_ > 90000 } @times), 0, 'nor do later ones');
+is(scalar(grep { $_ > 90000 } @times),
+	0, 'no later call waits for its time limit while the leader is frozen');
 kill 'CONT', @frozen;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger when it is back');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'all nodes have the same ledger after the leader continues');
 
 # ---- a node that endorses, and does not lead ----
 
@@ -93,9 +96,11 @@ $leader = wait_for_leader($network, 'trade');
 my ($first) = grep { $_ != $leader } @nodes[ 0 .. 2 ];
 @frozen = freeze($first);
 @times = times_of("$first->{name} is frozen", map { start_calls("peer-$_", 20) } 1 .. 3);
-is(scalar(grep { $_ > 90000 } @times), 0, 'none waited until a time limit of its call');
+is(scalar(grep { $_ > 90000 } @times),
+	0, 'no call waits for its time limit while the endorser is frozen');
 kill 'CONT', @frozen;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger when it is back');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'all nodes have the same ledger after the endorser continues');
 
 # it is used again: the other nodes are stopped, so that only it can endorse
 ok( wait_until(

@@ -32,7 +32,7 @@ ok( wait_until(
 			$left->query(
 				"SELECT count(*) FROM fabric.stat_orderer WHERE coalesce(leader_id, 0) = 0") eq '1';
 		}),
-	"$left->{name} knows of no leader");
+	"$left->{name} knows no leader");
 
 foreach my $node ($left, $client)
 {
@@ -46,21 +46,24 @@ foreach my $node ($left, $client)
 	like(
 		$error,
 		qr/DETAIL:.*consenter $left->{number}, has known of no leader since \d{4}-/,
-		"$node->{name}: the orderer that runs says since when");
+		"$node->{name}: the detail says since when the running orderer knows no leader");
 	is(scalar(() = $error =~ /could not connect to node "localhost:(?:$unreachable)"/g),
-		2, "$node->{name}: the two others are named with their reasons");
+		2, "$node->{name}: the detail names the two other orderers with their errors");
 	like(
 		$error,
 		qr/HINT:.*More than half of the channel's orderers must run/,
-		"$node->{name}: and the hint says what to do");
-	unlike($error, qr/may be committed/, "$node->{name}: no orderer has accepted the transaction");
+		"$node->{name}: the hint says that more than half of the orderers must run");
+	unlike(
+		$error,
+		qr/may be committed/,
+		"$node->{name}: the error does not say that the transaction may be committed");
 }
 like(
 	$client->error_of(
 		"SET fabric.broadcast_timeout = '12s'; SELECT fabric.approve_chaincode($definition, '$package_id')"
 	),
 	qr/LF502.*DETAIL:.*no leader since/s,
-	'so do calls of the lifecycle');
+	'a call of the lifecycle ends with LF502');
 
 # ---- the quorum is lost while a session waits for its block ----
 
@@ -81,7 +84,7 @@ ok(wait_until(sub { $left->query('SELECT running FROM fabric.stat_orderer') eq '
 	"$left->{name}: the orderer process has ended");
 # otherwise its successor would take transactions before it has heard of a leader
 is($left->query('SELECT leader_id, pending_envelopes FROM fabric.stat_orderer'),
-	'|0', 'and with it what it knew of the leader');
+	'|0', 'fabric.stat_orderer shows no leader while the orderer does not run');
 kill 'CONT', $launcher_pid;
 ok( wait_until(
 		sub {
@@ -89,7 +92,7 @@ ok( wait_until(
 				"SELECT pid <> $old_pid AND r.leader_id <> 0 FROM fabric.stat_orderer r, ($orderer_pid) w WHERE r.running"
 			) eq 't';
 		}),
-	"$left->{name} is patient");
+	"$left->{name}: the orderer runs with a longer election timeout");
 my @frozen =
   map { my $pid = $_->process_id; kill 'STOP', $pid; ($pid, Fabric::Node::children_of($pid)) }
   $leader, $stopped;
@@ -97,16 +100,17 @@ kill 'STOP', @frozen;
 my $session = start_query($left->connection,
 	"\\set VERBOSITY verbose\nSET fabric.broadcast_timeout = '12s';\n" . create_vehicle('W1'));
 my (undef, $error, $status) = finish_query($session);
-isnt($status, 0, 'the call ends');
+isnt($status, 0, 'the call that waits for its block fails');
+like($error, qr/LF502: channel "trade" has no leader now/,
+	'the error of the waiting call is LF502');
 like(
 	$error,
-	qr/LF502: channel "trade" has no leader now/,
-	'with LF502, long before fabric.commit_timeout');
-like($error, qr/HINT:.*fabric\.commit_status/, 'and a hint how to find out the result');
+	qr/HINT:.*fabric\.commit_status/,
+	'the hint of the waiting call names fabric.commit_status');
 like(
 	$error,
 	qr/CONTEXT:.*transaction [0-9a-f]{64} was sent to an orderer and may be committed/,
-	'which is in doubt');
+	'the context says that the transaction may be committed');
 my ($tx_id) = $error =~ /transaction ([0-9a-f]{64})/;
 kill 'CONT', @frozen;
 wait_for_leader($network, 'trade');
@@ -118,5 +122,5 @@ like(
 		"SELECT coalesce(validation_code, 'none') FROM fabric.commit_status('trade', '$tx_id', '5 s')"
 	),
 	qr/^(VALID|none)$/,
-	'then its fate is known');
+	'the commit status tells whether the transaction was committed');
 done_testing();

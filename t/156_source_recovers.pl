@@ -54,14 +54,16 @@ SQL
 my $leader = wait_for_leader($network, 'trade');
 my ($failing, $calling) = grep { $_ != $leader } @orderers;
 $failing->kill_hard;
-ok(wait_until(sub { condition_of($failing) == 1 }), 'the source that failed is a condition');
+ok( wait_until(sub { condition_of($failing) == 1 }),
+	'fabric.stat_conditions shows the source that failed');
 my $calls = start_calls($calling);
-ok(blocks_come(), 'another one gives blocks');
+ok(blocks_come(), 'another source delivers blocks');
 $failing->start;
-ok(wait_until(sub { condition_of($failing) == 0 }), 'its recovery is seen');
-ok(blocks_come(), 'blocks arrive meanwhile');
+ok(wait_until(sub { condition_of($failing) == 0 }),
+	'fabric.stat_conditions no longer shows the source after it is started');
+ok(blocks_come(), 'the other source still delivers blocks');
 $calling->query('CREATE TABLE public.enough ()');
 my (undef, $error, $status) = finish_query($calls);
-is($status, 0, 'no call has failed') or diag($error);
+is($status, 0, 'no call fails') or diag($error);
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -31,13 +31,14 @@ sub call
 
 deploy_registry($network, policy => "AND('Org1MSP.peer', OR('Org2MSP.peer', 'Org3MSP.peer'))");
 is(logged(call('SELECT', 'V1') =~ s/^\s+//r), '', 'no call is logged by default');
-is(logged(call("SET fabric.log_min_call_duration = '1h'", 'V2')), '', 'nor a short one');
+is(logged(call("SET fabric.log_min_call_duration = '1h'", 'V2')),
+	'', 'a call shorter than the setting is not logged');
 like(
 	logged(call('SET fabric.log_min_call_duration = 0', 'V3')),
 	qr/^call[ ]of[ ]chaincode[ ]"vehicles"[ ]on[ ]channel[ ]"trade"[ ]took[ ]\d+[ ]ms:
 		[ ]endorsing[ ]\d+,[ ]waiting[ ]for[ ]keys[ ]\d+,[ ]submitting[ ]\d+,
 		[ ]waiting[ ]for[ ]the[ ]block[ ]\d+/x,
-	'a call is logged with its steps');
+	'a longer call is logged with its steps');
 $second->kill_hard;
 my $note = '';
 my $number = 3;
@@ -47,8 +48,8 @@ ok( wait_until(
 			$note = logged(call('SET fabric.log_min_call_duration = 0', "V$number"));
 			return $note =~ /failed|late/;
 		}),
-	'what it waited for is told') or diag($note);
-like($note, qr/localhost:$second->{port}.* after \d+ ms/, '... with the node and the time');
+	'the log says what the call waited for') or diag($note);
+like($note, qr/localhost:$second->{port}.* after \d+ ms/, 'the log has the node and the time');
 like($first->error_of('CREATE ROLE clerk; SET ROLE clerk; SET fabric.log_min_call_duration = 0'),
-	qr/42501/, 'only superusers may set it');
+	qr/42501/, 'only superusers may change fabric.log_min_call_duration');
 done_testing();

@@ -59,7 +59,8 @@ like(
 	$error,
 	qr/amount must be positive/,
 	'an assertion holds although both sessions switch assertions off');
-is($org2->query("SET $hostile; " . invoke('pay', '5')), 'paid', 'an allowed call works');
+is($org2->query("SET $hostile; " . invoke('pay', '5')),
+	'paid', 'a call that the assertion allows succeeds');
 
 # ---- nodes that are configured differently give the same bytes ----
 
@@ -81,9 +82,10 @@ $org2->query(
 	join('; ', map { "ALTER ROLE ALL SET $_ = " . literal($settings{$_}) } sort keys %settings));
 is($org2->query('SHOW TimeZone'), 'Asia/Tokyo', 'one node has other settings');
 my $texts = $org1->query(invoke('texts'));
-like($texts, qr/division by zero/, 'both nodes give the same result');
-is($org2->query(invoke('texts')), $texts, 'also when the other one asks');
-is($org2->query("SHOW xmlbinary"), 'hex', 'its settings are its own afterwards');
+like($texts, qr/division by zero/, 'both nodes return the same result');
+is($org2->query(invoke('texts')),
+	$texts, 'both nodes return the same result when the other one calls');
+is($org2->query("SHOW xmlbinary"), 'hex', 'a call leaves the settings of the session unchanged');
 
 # ---- cursors, settings and dynamic SQL of other languages ----
 
@@ -108,9 +110,9 @@ foreach my $name ('dba', 'held', '')
 		"PL/Perl cannot close the session's cursor \"$name\"");
 }
 is(in_transaction("SELECT fabric.query('trade', 'bank', 'perl_own', '5')"),
-	'12345', 'its own cursors work');
+	'12345', 'cursors of the chaincode itself work');
 is( $org2->query("SET plperl.use_strict = on; SELECT fabric.query('trade', 'bank', 'perl_strict')"),
-	'5', 'a setting of a library that was not loaded');
+	'5', 'a setting of a library that was not loaded does not matter');
 foreach
   my $expression ('current_user', "'pg_authid'::regclass", "'today'::date", "'now'::time", 'now()')
 {
@@ -119,13 +121,13 @@ foreach
 			"SELECT fabric.query('trade', 'bank', 'perl_run', "
 			  . literal("SELECT $expression") . ')'),
 		qr/cannot be (used|called) in chaincode|out of range/,
-		"PL/Perl: $expression");
+		"PL/Perl cannot use $expression");
 	like(
 		$org2->error_of(
 			"SELECT fabric.query('trade', 'bank', 'tcl_run', " . literal($expression) . ')'),
 		qr/cannot be (used|called) in chaincode|out of range/,
-		"PL/Tcl: $expression");
+		"PL/Tcl cannot use $expression");
 }
 
-is(scalar(fingerprints($network, 'trade')), 1, 'the nodes have the same state');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

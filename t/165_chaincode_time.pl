@@ -66,7 +66,7 @@ sub ends
 			$org1->connection, "\\set VERBOSITY verbose\n" . call_of($function, @arguments)));
 	my $seconds = time - $begin;
 
-	cmp_ok($seconds, '<', $limit + $SOON, "$function ends");
+	cmp_ok($seconds, '<', $limit + $SOON, "$function ends soon after its limit");
 	note(sprintf '%s: %.2f s', $function, $seconds);
 	return $error;
 }
@@ -84,32 +84,32 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND wait_event = 'PgSleep'"
 			);
 		}),
-	'another session works');
+	'another session runs');
 
 set_limit($org1, '2s');
 my $limited =
   qr/LF306: .*chaincode "endless" did not finish in 2000 ms.*HINT: .*fabric\.chaincode_execute_timeout/s;
 my $ended =
   qr/FATAL:  LF306: terminating connection because chaincode "endless" did not finish in 2000 ms/;
-like(ends('trims', 2, 3000000), $ended, 'btrim of text');
-like(ends('translates', 2), $ended, 'translate');
-like(ends('overlaps_arrays', 2), $limited, 'an operator on arrays');
-like(ends('divides', 2), $limited, 'numeric');
-like(ends('trims_bytes', 2), $limited, 'a default value');
-like(ends('renders', 2), qr/LF306|LF003/, 'a result without an end');
-like(ends('perl_loops', 2), $ended, 'PL/Perl');
-like(ends('perl_allocates', 2), $ended, 'PL/Perl that allocates memory all the time');
-like(ends('perl_catches', 2), $limited, 'PL/Perl that catches the cancellation');
-like(ends('perl_ignores', 2), $ended, 'PL/Perl that ignores signals');
-like(ends('tcl_loops', 2), $ended, 'PL/Tcl');
-like(ends('tcl_catches', 2), $limited, 'PL/Tcl that catches the cancellation');
+like(ends('trims', 2, 3000000), $ended, 'btrim of text is ended');
+like(ends('translates', 2), $ended, 'translate is ended');
+like(ends('overlaps_arrays', 2), $limited, 'an operator on arrays is interrupted');
+like(ends('divides', 2), $limited, 'numeric arithmetic is interrupted');
+like(ends('trims_bytes', 2), $limited, 'a default value is interrupted');
+like(ends('renders', 2), qr/LF306|LF003/, 'a result without an end is interrupted');
+like(ends('perl_loops', 2), $ended, 'a loop in PL/Perl is ended');
+like(ends('perl_allocates', 2), $ended, 'PL/Perl that allocates memory in a loop is ended');
+like(ends('perl_catches', 2), $limited, 'PL/Perl that catches the cancellation is interrupted');
+like(ends('perl_ignores', 2), $ended, 'PL/Perl that ignores signals is ended');
+like(ends('tcl_loops', 2), $ended, 'a loop in PL/Tcl is ended');
+like(ends('tcl_catches', 2), $limited, 'PL/Tcl that catches the cancellation is interrupted');
 
 # code that reacts to the limit does not end the session
 my ($output, $error) =
   $org1->try_query("\\set ON_ERROR_STOP off\n"
 	  . call_of('renders')
 	  . ";\nSELECT 'still ' || fabric.query('trade', 'endless', 'answer')");
-is($output, 'still 42', 'a session whose chaincode can be interrupted continues');
+is($output, 'still 42', 'a session continues after its chaincode was interrupted');
 
 # interrupted from outside, long before the limit
 set_limit($org1, '30min');
@@ -129,15 +129,15 @@ foreach my $function (qw(trims perl_loops perl_catches perl_ignores tcl_catches)
 					);
 				}),
 			"$function runs");
-		ok(wait_until(sub { cpu_ticks($pid) > 30 }), 'and works');
+		ok(wait_until(sub { cpu_ticks($pid) > 30 }), "$function uses CPU time");
 		my $begin = time;
 		is($org1->query("SELECT $how($pid)"), 't', $how);
 		(undef, $error) = finish_query($session);
-		cmp_ok(time - $begin, '<', $SOON, 'it ends');
+		cmp_ok(time - $begin, '<', $SOON, "$function ends soon");
 		like(
 			$error,
 			$how eq 'pg_cancel_backend' ? qr/57014/ : qr/57P01/,
-			'with the SQLSTATE of the interruption');
+			'the error has the SQLSTATE of the interruption');
 	}
 }
 
@@ -156,16 +156,16 @@ my $both = "endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP']";
 	sprintf($submit, "'put', '{a}', $both"),
 	sprintf($submit, "'trims', '{$long}', $both"),
 	sprintf($submit, "'trims', '{$long}'"));
-is($output, "VALID\nVALID", 'an endorser that gave up is replaced');
+is($output, "VALID\nVALID", 'an endorser that reaches its time limit is replaced');
 like(
 	$error,
 	qr/\AERROR:  LF310.*Org2MSP: [^;]*did not finish in 2000 ms[^;]*\z/s,
-	'and named with its reason where it cannot be');
+	'the error names the endorser and its reason when it is required');
 # on a fast machine the function returns before its process is ended
 like(
 	slurp($org2->cluster->logfile),
 	qr/(?:FATAL:  terminating connection because |ERROR:  )chaincode "endless" did not finish in 2000 ms/,
-	'its log says so');
+	'the log of the endorser has the reason');
 eventually_is(
 	sub {
 		$org2->query(
@@ -173,7 +173,7 @@ eventually_is(
 		);
 	},
 	0,
-	'its node is free');
+	'the endorser has no running call');
 
 # no other process was affected
 is($org1->query('SELECT pg_postmaster_start_time()'), $started, 'the server was not restarted');
@@ -181,21 +181,21 @@ is( $org1->query(
 		"SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM fabric.stat_workers WHERE pid IS NOT NULL"
 	),
 	$workers,
-	'nor were its processes');
+	'no worker was restarted');
 is( $org1->query(
 		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'witness' AND state = 'active'"
 	),
 	1,
-	'the other session continues');
+	'the other session still runs');
 unlike(
 	slurp($_->cluster->logfile),
 	qr/terminating any other active server processes|was terminated by signal/,
-	'no node took anything for a crash') foreach @nodes;
+	'no node had a crash') foreach @nodes;
 is( $org1->query(
 		"SELECT count(*) FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE l.pid IS NOT NULL AND a.pid IS NULL"
 	),
 	0,
-	'no lock of an ended session is left');
+	'no ended session has left a lock');
 
 # a fast shutdown
 my @sessions =
@@ -207,18 +207,18 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'running' AND state = 'active' AND query LIKE '%endless%'"
 			) == 4;
 		}),
-	'four run');
+	'four functions run');
 foreach my $pid (split /\n/,
 	$org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'running'"))
 {
-	ok(wait_until(sub { cpu_ticks($pid) > 30 }), 'it works');
+	ok(wait_until(sub { cpu_ticks($pid) > 30 }), 'each function uses CPU time');
 }
 my $begin = time;
 $org1->stop;
-cmp_ok(time - $begin, '<', 100, 'a fast shutdown while they run');
+cmp_ok(time - $begin, '<', 100, 'a fast shutdown ends all running functions');
 finish_query($_) foreach @sessions, $witness;
 $org1->start;
-unlike(slurp($org1->cluster->logfile), qr/not properly shut down/, 'was a clean one');
-is($org1->query(call_of('answer')), '42', 'chaincode works');
+unlike(slurp($org1->cluster->logfile), qr/not properly shut down/, 'the shutdown was a clean one');
+is($org1->query(call_of('answer')), '42', 'chaincode works after the restart');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

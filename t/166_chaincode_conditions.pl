@@ -91,23 +91,23 @@ foreach my $level (qw(log warning notice info debug))
 	my ($output, $error, $log) =
 	  called('SET client_min_messages = debug5', 'says', $level, 1000, 100000);
 
-	is($output, 'done', "RAISE $level");
+	is($output, 'done', "a function calls RAISE $level");
 	cmp_ok(length $log, '<', 60_000, 'the log grows by little') or diag(length $log);
 	is( count_of($log, qr/: +chaincode "loud": /),
 		{ log => 10, warning => 10 }->{$level} // 0,
-		'a few messages that name the chaincode');
-	unlike($log, qr/^said|(?<!"loud": )said \d/m, 'none looks like the server\'s own');
-	unlike($log, qr/STATEMENT/, 'nor shows the caller\'s arguments');
+		'the log has a few messages, which name the chaincode');
+	unlike($log, qr/^said|(?<!"loud": )said \d/m, 'no message looks like one of the server');
+	unlike($log, qr/STATEMENT/, 'no message has the arguments of the caller');
 	is( count_of($error, qr/chaincode "loud": said/),
 		$level eq 'debug' ? 0 : 99,
-		'the client gets a bounded number');
+		'the client gets a limited number of messages');
 	is( count_of($error, qr/more messages of this call are not shown/),
 		$level eq 'debug' ? 0 : 1,
-		'and is told so') if $level !~ /log|warning/;
-	cmp_ok(length $error, '<', 500_000, 'of bounded size');
+		'the client gets a note that messages are omitted') if $level !~ /log|warning/;
+	cmp_ok(length $error, '<', 500_000, 'the client gets a limited number of bytes');
 }
 my ($output, $error, $log) = called('SET client_min_messages = warning', 'says', 'notice', 5, 3);
-is($error, '', 'client_min_messages holds');
+is($error, '', 'client_min_messages has its effect');
 foreach my $function (qw(says_in_perl says_in_tcl says_names))
 {
 	($output, $error, $log) = called('SELECT', $function);
@@ -115,16 +115,16 @@ foreach my $function (qw(says_in_perl says_in_tcl says_names))
 	cmp_ok(length $log, '<', 30_000, 'the log grows by little');
 	is( count_of($log, qr/: +chaincode "loud": /),
 		$function eq 'says_names' ? 0 : 10,
-		'with messages that name the chaincode');
-	unlike($log, qr/printed/, 'nothing was printed into it');
+		'the log has a few messages, which name the chaincode');
+	unlike($log, qr/printed/, 'output to STDERR is not in the log');
 	cmp_ok(count_of($error, qr/(?:WARNING|NOTICE): /),
-		'<=', 100, 'and a bounded number of messages reaches the client');
+		'<=', 100, 'the client gets a limited number of messages');
 }
 $node->query("DO \$\$ BEGIN RAISE WARNING 'of the session'; END \$\$");
 like(
 	slurp($node->cluster->logfile),
 	qr/WARNING:  of the session/,
-	'messages of others are as before');
+	'messages of other statements are logged as usual');
 
 # ---- errors of the chaincode ----
 
@@ -135,11 +135,11 @@ foreach my $code (
 	like(
 		$node->error_of(call_of('raises', $code)),
 		qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s,
-		"$code raised by chaincode is its refusal");
+		"$code raised by chaincode becomes LF301");
 	like(
 		$node->error_of(call_of('raises_again', $code)),
 		qr/LF301: raised with $code.*Raised by chaincode "loud" with SQLSTATE $code/s,
-		'also when it is raised again');
+		"$code raised again by chaincode becomes LF301");
 }
 foreach my $code (qw(P0001 22012))
 {
@@ -150,10 +150,10 @@ foreach my $code (qw(P0001 22012))
 	like(
 		$node->error_of(call_of('raises_again', $code)),
 		qr/$code: raised with $code.*chaincode "loud", function "raises_again", organization Org1MSP/s,
-		'also when it is raised again');
+		"$code raised again keeps its SQLSTATE");
 }
 is($node->query(call_of('catches_its_own', '53200')),
-	'caught 53200', 'it can catch an error that it raised');
+	'caught 53200', 'chaincode can catch an error that it raised');
 like(
 	$node->error_of(call_of('dies')),
 	qr/38000: died.*chaincode "loud", function "dies"/s,
@@ -166,7 +166,7 @@ foreach my $language ('', '_in_perl', '_in_tcl')
 	like(
 		$node->error_of(call_of("catches$language", 'stack')),
 		qr/LF003: chaincode "loud" nests its calls too deeply/,
-		"a full stack cannot be caught$language");
+		"function catches$language cannot catch a full stack");
 }
 SKIP:
 {
@@ -177,7 +177,7 @@ SKIP:
 	$node->query("ALTER SYSTEM SET fabric.chaincode_memory_limit = '200MB'");
 	$node->reload;
 	ok(wait_until(sub { $node->query('SHOW fabric.chaincode_memory_limit') eq '200MB' }),
-		'a limit of memory');
+		'the node has a limit of memory');
 	like(
 		$node->error_of(call_of('big')),
 		qr/LF003: chaincode "loud" needs too much memory.*Failed on request of size 1000007 in memory context.*fabric\.chaincode_memory_limit/s,
@@ -185,15 +185,15 @@ SKIP:
 	like(
 		$node->error_of(call_of('sorts')),
 		qr/LF003: .*temporary file size exceeds temp_file_limit \(204800kB\)/s,
-		'and so does that of temporary files');
+		'a limit of temporary files is an error, too');
 	like(
 		$node->error_of(call_of("catches$_", 'memory')),
 		qr/LF003: chaincode "loud" needs too much memory/,
-		"a lack of memory cannot be caught$_") foreach '', '_in_perl', '_in_tcl';
+		"function catches$_ cannot catch a lack of memory") foreach '', '_in_perl', '_in_tcl';
 	like(
 		$node->error_of(call_of('catches', 'disk')),
 		qr/LF003: chaincode "loud" needs too much memory/,
-		'nor one of disk');
+		'chaincode cannot catch a lack of disk space');
 	# in one session: the limit ends with the call, also when the call fails
 	my $fails =
 		'DO $do$ BEGIN '
@@ -202,8 +202,8 @@ SKIP:
 	my ($count, $notice) = $node->try_query(
 		"$fails;\nSELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 300) a"
 	);
-	is($count, '300', 'the limit is the chaincode\'s alone');
-	like($notice, qr/it failed/, 'after a call that met it');
+	is($count, '300', "the limit does not hold for the session's own statements");
+	like($notice, qr/it failed/, 'the limit ended after a call that failed');
 }
 
 # ---- installation ----
@@ -230,7 +230,7 @@ like(
 unlike(
 	substr(slurp($node->cluster->logfile), $size),
 	qr/WARNING: .*BEGIN block ran|^BEGIN block printed/m,
-	'before anything of it runs');
+	'no code of a refused package runs');
 (undef, $error) = $node->try_query(install($begin_block, 1));
 like(
 	$error,
@@ -239,11 +239,11 @@ like(
 unlike(
 	substr(slurp($node->cluster->logfile), $size),
 	qr/^BEGIN block printed/m,
-	'and prints nothing into the log');
+	'a BEGIN block of an accepted package cannot print into the log');
 $node->query("ALTER SYSTEM SET fabric.chaincode_execute_timeout = '3s'");
 $node->reload;
 ok(wait_until(sub { $node->query('SHOW fabric.chaincode_execute_timeout') eq '3s' }),
-	'a limit of time');
+	'the node has a limit of time');
 like(
 	$node->error_of(
 		install(
@@ -257,12 +257,12 @@ like(
 			'CREATE FUNCTION f() RETURNS text LANGUAGE plperl AS $$ BEGIN { while (1) { eval { spi_exec_query("SELECT count(*) FROM generate_series(1, 100000000)") } } } return 1; $$;',
 			1)),
 	qr/LF306/,
-	'also one that catches');
+	'a BEGIN block that catches the cancellation is ended');
 $node->query('ALTER SYSTEM RESET fabric.chaincode_execute_timeout');
 $node->reload;
-is($node->query(call_of('answer')), '42', 'the node works');
+is($node->query(call_of('answer')), '42', 'chaincode works after the installations');
 unlike(
 	slurp($node->cluster->logfile),
 	qr/terminating any other active server processes/,
-	'and was never restarted');
+	'the node was never restarted');
 done_testing();

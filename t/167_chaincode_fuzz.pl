@@ -258,12 +258,12 @@ for (my $end = time + $seconds, my $round = 0 ; time < $end || $round < 8 ; $rou
 	$round % 4 == 3 ? try_programs() : try_expressions();
 	last if $differing > 50;
 }
-is($differing, 0, 'no answer differs');
+is($differing, 0, 'all answers of both nodes are equal');
 is($lost, 0, 'no session was lost');
 is(join(' ', map { $_->query('SELECT pg_postmaster_start_time()') } $plain, $strange),
 	$started, 'no server was restarted');
 cmp_ok($compared, '>', $unfinished, 'most calls end in time');
-cmp_ok($answered, '>', $compared / 10, 'many give a result');
+cmp_ok($answered, '>', $compared / 10, 'many calls return a result');
 cmp_ok($refused, '<', $packages, 'some packages are accepted');
 cmp_ok($written, '>', 0, 'some programs write');
 note(

@@ -30,21 +30,21 @@ is( $org2->query(
 		"SELECT count(DISTINCT block_number) FROM fabric.verify_chain('trade') WHERE problem = 'data_hash' AND tx_number IS NULL"
 	),
 	$height - 1,
-	'all blocks but the first are damaged');
+	'all blocks except block 0 are damaged');
 cmp_ok(
 	$org1->query(
 		"SELECT sum(length(fabric.get_block('trade', number))) FROM generate_series(1, $height - 1) number"
 	),
 	'>',
 	5 * 64 * 1024,
-	'together they exceed work_mem');
+	'the damaged blocks are larger than work_mem');
 
 my $process = $org2->query('SELECT pg_postmaster_start_time()');
 is( $org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
 	$height - 1,
-	'the other node replaces them all');
-is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0,
-	'and nothing is wrong now');
+	'repair_chain replaces every damaged block');
+is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'verify_chain finds nothing after the repair');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger again');
 
 # the history alone, which the rebuild also writes to disk
@@ -52,9 +52,11 @@ $org2->query(
 	"BEGIN; SET LOCAL session_replication_role = replica; DELETE FROM fabric_internal.history WHERE channel = 'trade'; COMMIT"
 );
 cmp_ok($org2->query("SELECT history_corrected FROM fabric.rebuild_state('trade')"),
-	'>=', 12, 'the history is written again');
-is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'and is right');
-is($org2->query('SELECT pg_postmaster_start_time()'), $process, 'no process has ended in between');
+	'>=', 12, 'rebuild_state writes the history again');
+is($org2->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, 'verify_chain finds nothing after rebuild_state');
+is($org2->query('SELECT pg_postmaster_start_time()'), $process, 'the server was not restarted');
 $org2->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'last', '1')");
-is(scalar(fingerprints($network, 'trade')), 1, 'the node continues');
+is(scalar(fingerprints($network, 'trade')), 1,
+	'all nodes have the same ledger after another block');
 done_testing();

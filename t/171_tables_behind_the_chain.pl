@@ -32,7 +32,7 @@ sub falsify
 	);
 }
 
-is(problems(), '', 'nothing is wrong at first');
+is(problems(), '', 'verify_chain finds nothing at first');
 
 # ---- rows in the table that the index lacks ----
 
@@ -88,13 +88,14 @@ foreach my $case (
 	my ($name, $table, $sql, $pattern) = @$case;
 
 	hidden($table, $sql);
-	like(problems(), $pattern, "$name behind the index: found and named");
+	like(problems(), $pattern, "$name behind the index: verify_chain finds and names it");
 	like($org2->error_of("SELECT fabric.state_digest('trade')"),
-		qr/LF902.*repair_tables/s, 'and state_digest says so')
+		qr/LF902.*repair_tables/s, 'state_digest fails, and the hint names the repair')
 	  if $table eq 'world_state';
-	is($org2->query("SELECT count(*) FROM fabric.repair_tables('trade')"), 0, 'no page is damaged');
+	is($org2->query("SELECT count(*) FROM fabric.repair_tables('trade')"),
+		0, 'repair_tables removes no row');
 	$org2->query("SELECT * FROM fabric.repair_chain('trade')");
-	is(problems(), '', "$name: repaired");
+	is(problems(), '', "$name: repair_chain repairs it");
 }
 
 # ---- catalogs ----
@@ -143,7 +144,7 @@ foreach my $case (
 	[
 		'row security',
 		"ALTER TABLE fabric_internal.world_state_$id ENABLE ROW LEVEL SECURITY",
-		qr/^catalog Table "world_state_$id" is not an ordinary table: row security/m,
+		qr/^catalog Table "world_state_$id" is not an ordinary table: row-level security/m,
 		"ALTER TABLE fabric_internal.world_state_$id DISABLE ROW LEVEL SECURITY"
 	],
 	[
@@ -157,34 +158,34 @@ foreach my $case (
 
 	next unless defined $pattern;
 	falsify($sql);
-	like(problems(), $pattern, "$name: found and named");
+	like(problems(), $pattern, "$name: verify_chain finds and names it");
 	falsify($undo) if $undo ne '';
 	$org2->query("SELECT * FROM fabric.repair_tables('trade')");
-	is(problems(), '', "$name: repaired");
+	is(problems(), '', "$name: repair_tables repairs it");
 }
 falsify("DROP INDEX fabric_internal.world_state_${id}_key");
 like(
 	$org2->error_of("SELECT * FROM fabric.verify_chain('trade')"),
 	qr/LF902.*lacks tables or indexes.*repair_tables/s,
-	'a missing index: the repair is named');
+	'the error about a missing index names the repair');
 $org2->query("SELECT * FROM fabric.repair_tables('trade')");
-is(problems(), '', 'a missing index: made again');
+is(problems(), '', 'repair_tables rebuilds a missing index');
 like($org2->error_of("SELECT * FROM fabric.repair_tables('nowhere')"),
-	qr/LF401/, 'there is nothing to repair where there is no channel');
+	qr/LF401/, 'repair_tables fails for a channel that is not joined');
 
 # ---- private plaintext ----
 
 my $kept = $org2->query("SELECT count(*) FROM fabric_internal.private_state_$id");
-cmp_ok($kept, '>', 0, 'the node has plaintext: its approval');
+cmp_ok($kept, '>', 0, 'the node has the plaintext of its approval');
 falsify(
 	"CREATE TABLE public.kept AS SELECT * FROM fabric_internal.private_state_$id; DELETE FROM fabric_internal.private_state_$id"
 );
 like(
 	problems(),
-	qr/^private_state The plaintext of the key with hash "\\x[0-9a-f]{64}" of "_lifecycle\$\$h_implicit_org_Org2MSP" is not there any more/m,
-	'plaintext that was removed');
+	qr/^private_state The plaintext of the key with hash "\\x[0-9a-f]{64}" of "_lifecycle\$\$h_implicit_org_Org2MSP" is missing/m,
+	'verify_chain finds plaintext that was removed');
 falsify("INSERT INTO fabric_internal.private_state_$id SELECT * FROM public.kept");
-is(problems(), '', 'it is restored from a backup');
+is(problems(), '', 'verify_chain finds nothing after the plaintext is restored');
 
 # ---- packages ----
 
@@ -198,22 +199,22 @@ foreach my $case (
 	[
 		'a changed attribute',
 		"UPDATE pg_proc SET prosecdef = true WHERE pronamespace = '$schema'::regnamespace AND proname = 'create_vehicle'",
-		qr/function create_vehicle\(.*\) of schema "$schema" is not what/m
+		qr/function create_vehicle\(.*\) of schema "$schema" differs from/m
 	],
 	[
 		'another owner',
 		"UPDATE pg_proc SET proowner = 10 WHERE pronamespace = '$schema'::regnamespace AND proname = 'create_vehicle'",
-		qr/function create_vehicle\(.*\) of schema "$schema" is not what/m
+		qr/function create_vehicle\(.*\) of schema "$schema" differs from/m
 	],
 	[
 		'rights for everybody',
 		"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA $schema TO PUBLIC",
-		qr/function create_vehicle\(.*\) of schema "$schema" is not what/m
+		qr/function create_vehicle\(.*\) of schema "$schema" differs from/m
 	],
 	[
 		'rights on the schema',
 		"GRANT USAGE ON SCHEMA $schema TO PUBLIC",
-		qr/: schema of schema "$schema" is not what/m
+		qr/: schema of schema "$schema" differs from/m
 	],
 	[
 		'a missing function',
@@ -242,17 +243,20 @@ foreach my $case (
 			"BEGIN; SET LOCAL allow_system_table_mods = on; $sql;\nSELECT string_agg(concat_ws(' ', problem, detail), E'\\n') FROM fabric.verify_chain('trade'); ROLLBACK"
 		) =~ $pattern ? 'found' : 'missed',
 		'found',
-		"$name: found and named");
+		"$name: verify_chain finds and names it");
 }
-is(problems(), '', 'the comparison leaves nothing behind');
+is(problems(), '', 'verify_chain finds nothing after each change is rolled back');
 is($org2->query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE '%aside'"),
-	0, 'no schema either');
+	0, 'the comparison of packages leaves no schema behind');
 # as the hint says
 my $package = $org2->query('SELECT bytes FROM fabric_internal.chaincode_package');
 $org2->query("DROP SCHEMA $schema CASCADE");
-like(problems(), qr/^package Package ".*": its schema "$schema" is missing/m, 'a dropped schema');
+like(
+	problems(),
+	qr/^package Package ".*": its schema "$schema" is missing/m,
+	'verify_chain finds a dropped schema');
 $org2->query("SELECT fabric.install_chaincode(" . literal($package) . ')');
-is(problems(), '', 'the package is installed again');
+is(problems(), '', 'verify_chain finds nothing after the package is installed again');
 
 # ---- caches are invalidated ----
 
@@ -261,14 +265,14 @@ is(problems(), '', 'the package is installed again');
 $org1->query(join(";\n", map { create_vehicle("W$_") } 1 .. 80));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 is($org2->query("SELECT count(*) FROM fabric_internal.envelope_dictionary"),
-	1, 'there is a dictionary');
+	1, 'the node has one dictionary');
 my $true = $org2->query('SELECT content FROM fabric_internal.envelope_dictionary');
 my $other =
   "UPDATE fabric_internal.envelope_dictionary SET content = overlay(content PLACING decode(repeat('55', 200), 'hex') FROM 1), digest = sha256(overlay(content PLACING decode(repeat('55', 200), 'hex') FROM 1))";
 falsify("$other");
 $org1->query(create_vehicle('X1'));
-is(scalar(fingerprints($network, 'trade')), 1,
-	'a block arrives while another dictionary is stored');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'a block is committed while the node has another dictionary');
 my $with_other = height_of($org2, 'trade') - 1;
 falsify('UPDATE fabric_internal.envelope_dictionary SET content = '
 	  . literal($true)
@@ -283,20 +287,20 @@ is( $org2->query(
 	),
 	't',
 	'a new session can read the rows that the worker writes');
-unlike(problems(), qr/dictionary/, 'no dictionary is wrong now');
+unlike(problems(), qr/dictionary/, 'verify_chain reports no dictionary');
 $org2->query("SELECT * FROM fabric.repair_chain('trade')");
-is(problems(), '', 'and the rows stored with the other one are repaired');
+is(problems(), '', 'repair_chain repairs the transactions stored with the other dictionary');
 # a dictionary that does not match its hash is removed, and the blocks that need it come from the
 # other node
 falsify("UPDATE fabric_internal.envelope_dictionary SET content = content || '\\x00'");
 like(
 	problems(),
 	qr/^dictionary Envelope dictionary 1 was changed\. fabric\.repair_tables/m,
-	'a changed dictionary: found and named');
+	'verify_chain finds and names a changed dictionary');
 $org2->query("SELECT * FROM fabric.repair_tables('trade')");
 cmp_ok($org2->query("SELECT count(*) FROM fabric.repair_chain('trade')"),
-	'>', 0, 'the rows stored with it are fetched');
-is(problems(), '', 'and no problem is left');
+	'>', 0, 'repair_chain fetches the transactions stored with the removed dictionary');
+is(problems(), '', 'verify_chain finds nothing after the repair');
 
 $org2->query(create_vehicle('Y1'));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');

@@ -52,7 +52,7 @@ $org2->start;
 like(
 	($org2->try_query("SELECT * FROM fabric.verify_chain('trade')"))[1],
 	qr/WARNING:  data checksums are off.*pg_checksums/s,
-	'the audit reports that checksums are off');
+	'verify_chain warns that data checksums are off');
 
 # bits in random places of a used page: more often in its header and in pointers to rows
 sub damage
@@ -127,7 +127,7 @@ for my $round (1 .. $rounds)
 	  $org2->try_query("SELECT * FROM fabric.repair_chain('trade')");
 	my $left = problems();
 
-	is($left, '', "round $round: repaired ($damage)")
+	is($left, '', "round $round: the node is repaired ($damage)")
 	  or diag(
 		"found: $found_or_refused\nremoved: $removed\n$failure\nreplaced: $replaced\n$failure_of_blocks\nleft: $left"
 	  );

@@ -115,21 +115,21 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 		call('items', 'create_item', 'a') . ";\n" . call('items', 'change_item', 'a'));
 
 	is($error, '',
-		'a session can change an item that it has created, although the other endorser lacks the block'
+		'a session can change an item that it has created although the other endorser lacks the block'
 	);
-	is($out, "created\nchanged", 'the other endorser has waited for the block');
-	ok($waited, 'it was seen waiting');
+	is($out, "created\nchanged", 'both calls return their results');
+	ok($waited, 'the call waited at the other endorser');
 
 	my $pid = ledger_pid($org2);
 	kill 'STOP', $pid;
-	is($org1->query(call('items', 'create_item', 'b')), 'created', 'an item more');
+	is($org1->query(call('items', 'create_item', 'b')), 'created', 'a session creates an item');
 	my $session = start_query($org1->connection, call('items', 'change_item', 'b'));
 	$waited = wait_until(sub { waits_for_blocks($org2) });
 	kill 'CONT', $pid;
 	($out, $error) = finish_query($session);
-	is($error, '', 'another session of the node can change it too');
-	is($out, "changed", 'with the state that the node has');
-	ok($waited, 'the refusal of the old state was asked again');
+	is($error, '', 'another session of the node can change the item');
+	is($out, "changed", 'the call of the other session returns its result');
+	ok($waited, 'the call of the other session waited at the other endorser');
 }
 
 # ---- a node without the blocks in time says so, and is replaced if the policy allows ----
@@ -145,15 +145,18 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 	$pid = ledger_pid($org2);
 	kill 'STOP', $pid;
 	is($org1->query(call('any', 'create_item', 'a') . ";\n" . call('any', 'change_item', 'a')),
-		"created\nchanged", 'an organization that stays behind is replaced');
+		"created\nchanged", 'another organization replaces one that lacks the blocks in time');
 	$org1->query(call('items', 'create_item', 'c'));
 	my $error = $org1->error_of(call('items', 'change_item', 'c'));
 	kill 'CONT', $pid;
 	like(
 		$error,
 		qr/LF310.*Org2MSP: this node lacks blocks of channel "trade".*It has \d+ blocks, the caller has seen \d+/s,
-		'without a replacement the error says why');
-	unlike($error, qr/does not exist/, 'and does not report the effects of the old state');
+		'the error says that the required organization lacks blocks');
+	unlike(
+		$error,
+		qr/does not exist/,
+		'the error does not report a refusal that results from the old state');
 	is($org1->query(call('items', 'change_item', 'c')), 'changed', 'later the call succeeds');
 	$org2->set("fabric.endorsement_timeout = '120s'\n");
 }
@@ -168,9 +171,9 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 	fingerprints($network, 'trade');
 	($out, $error, $status, $waited) = run_behind($org1, $org2,
 		commit_sql('late', $both) . ";\n" . call('late', 'create_item', 'a'));
-	is($error, '', 'a chaincode can be called at once after its definition was committed');
-	like($out, qr/created/, 'with the endorsement of a node that had to wait for the definition');
-	ok($waited, 'it was seen waiting');
+	is($error, '', 'a chaincode can be called at once after its definition is committed');
+	like($out, qr/created/, 'the call returns its result');
+	ok($waited, 'the call waited at the other endorser');
 
 	approve($_, 'same', $both, $package) foreach @nodes;
 	fingerprints($network, 'trade');
@@ -181,8 +184,8 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 			  . commit_sql('same', $both) . ";\n"
 			  . call('same', 'create_item', 'a')
 			  . ";\nCOMMIT"));
-	is($error, '', 'also in a transaction whose own snapshot is older');
-	like($out, qr/created/, 'which calls with the newest state');
+	is($error, '', 'a chaincode can be called at once in a transaction with an older snapshot');
+	like($out, qr/created/, 'the call in a transaction uses the newest state');
 }
 
 # ---- a query that another organization's node answers ----
@@ -198,13 +201,13 @@ is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger')
 	my ($out, $error, $status, $waited) = run_behind($org1, $org2,
 		call('away', 'create_item', 'a') . ";\n"
 		  . "SELECT fabric.query('trade', 'away', 'read_item', 'a')");
-	is($error, '', 'a chaincode that is not installed here is called elsewhere');
-	is($out, "created\n1", 'a query there sees the commits of this node');
-	ok($waited, 'it was seen waiting');
+	is($error, '', 'another node executes a chaincode that is not installed on this node');
+	is($out, "created\n1", 'a query at another node sees the commits of this node');
+	ok($waited, 'the query waited at the other node');
 	like(
 		$org3->error_of("SELECT fabric.query('trade', 'away', 'change_item', 'b')"),
 		qr/P0001.*item b does not exist/s,
-		'a missing item is still refused');
+		'a query at another node fails with the error of the chaincode');
 }
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

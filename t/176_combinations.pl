@@ -27,7 +27,7 @@ sub package_of
 	my $source = <<"SQL";
 CREATE FUNCTION put(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN
-	IF $refuses THEN RAISE EXCEPTION 'we do not want %', id USING DETAIL = 'Ask somebody else.'; END IF;
+	IF $refuses THEN RAISE EXCEPTION 'we do not want %', id USING DETAIL = 'Ask another organization.'; END IF;
 	PERFORM fabric.put_state(id, (value + $difference)::text);
 	$more
 	RETURN 'stored';
@@ -106,42 +106,42 @@ like(
 	$org1->error_of(
 		commit_sql('assets', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")),
 	qr/LF301/,
-	'a client that names an organization that has not approved gets an error');
+	'a commit that requires an organization that has not approved fails');
 is($org1->query(commit_sql('assets')), '',
-	'a definition that a majority has approved is committed, although the first plan has an organization that has not'
+	'a definition that a majority has approved is committed, although the first plan contains another organization'
 );
 approve($_, 'second', $good) foreach $org2, $org3, $org4;
 fingerprints($network, 'trade');
 is($org1->query(commit_sql('second')),
-	'', 'also by an organization that has not approved it itself');
+	'', 'an organization that has not approved a definition can commit it');
 approve($_, 'third', $good) foreach $org1, $org2, $org3;
 fingerprints($network, 'trade');
 is( $org1->query(commit_sql('third', ", endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP', 'Org3MSP']")),
 	'',
-	'organizations can be named');
+	'a client can name the organizations that endorse a commit');
 
 # ---- a chaincode that refuses ----
 
 approve($org2, 'assets', package_of('refusing', 'true', 0));
 fingerprints($network, 'trade');
 is($org1->query(call('assets', 'put', 'a', 1)),
-	'stored', 'an organization whose chaincode refuses is replaced');
+	'stored', 'another organization replaces one whose chaincode refuses');
 like(
 	$org1->error_of(
 		"SELECT tx_id FROM fabric.submit_transaction('trade', 'assets', 'put', ARRAY['a', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
 	),
 	qr/(?:LF301|P0001).*we do not want a/s,
-	'a client that names it gets its refusal');
+	'a client that requires an organization gets its refusal');
 like(
 	$org2->error_of(call('assets', 'put', 'b', 1)),
-	qr/(?:LF301|P0001).*we do not want b.*Ask somebody else/s,
-	'the refusal of the own chaincode is final');
+	qr/(?:LF301|P0001).*we do not want b.*Ask another organization/s,
+	'a refusal by the chaincode of the own organization is final');
 approve($_, 'assets', package_of('refusing', 'true', 0)) foreach $org3, $org4;
 fingerprints($network, 'trade');
 like(
 	$org1->error_of(call('assets', 'put', 'c', 1)),
 	qr/(?:LF301|P0001): we do not want c.*Org2MSP: we do not want c[^;]*; Org3MSP: [^;]*; Org4MSP: /s,
-	'when no organization is left the error has all reasons');
+	'the error has all refusals when no organization is left');
 
 # ---- an organization whose answer differs; this node has no package, so it cannot tell which is
 # right ----
@@ -150,13 +150,14 @@ approve($org2, 'third', package_of('lying', 'false', 1));
 approve($org4, 'third', $good);
 approve($org1, 'third', undef);
 fingerprints($network, 'trade');
-is($org1->query(call('third', 'put', 'a', 5)), 'stored', 'organizations that agree are found');
-is(endorsers($org1), 'Org3MSP Org4MSP', 'and only their endorsements are used');
+is($org1->query(call('third', 'put', 'a', 5)),
+	'stored', 'the gateway finds organizations that agree');
+is(endorsers($org1), 'Org3MSP Org4MSP', 'the transaction has only the endorsements that agree');
 is( $org1->query(
 		"SELECT fabric.bytes_to_text(value) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'third' AND key = 'a'"
 	),
 	5,
-	'the value is theirs');
+	'the state has the value of the organizations that agree');
 # The keys of a wrong answer must not count for the right ones: here a key that no organization may
 # change
 approve($org2, 'third',
@@ -165,14 +166,14 @@ $org3->query(
 	call('third', 'put', 'locked', 1) . ";\n" . call('third', 'guard', 'locked', 'Org9MSP'));
 fingerprints($network, 'trade');
 is($org1->query(call('third', 'put', 'a', 5)),
-	'stored', 'keys of a wrong answer that no organization may change do not count for the others');
+	'stored', 'keys of a different answer do not count for the other organizations');
 approve($org2, 'third', package_of('lying', 'false', 1));
 fingerprints($network, 'trade');
 $org4->kill_hard;
 like(
 	$org1->error_of(call('third', 'put', 'a', 6)),
 	qr/LF309.*"a".*Org2MSP has "7".*Org3MSP has "6".*Org4MSP: /s,
-	'without a majority the error has the difference, and the node that did not answer');
+	'the error without a majority has the difference and the node that did not answer');
 $org4->start;
 
 # ---- an organization that claims blocks that do not exist ----
@@ -198,39 +199,43 @@ DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 ALTER FUNCTION fabric_internal.endorse_truly(bytea, bigint, bigint) RENAME TO endorse;
 ALTER EXTENSION fabric ADD FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 SQL
-is($org2->query("SELECT fabric.rebuild_state('trade') IS NOT NULL"), 't', 'its state is put right');
+is($org2->query("SELECT fabric.rebuild_state('trade') IS NOT NULL"),
+	't', 'rebuild_state restores the state');
 
 # ---- keys with policies of their own ----
 
-is($org1->query(call('assets', 'put', 'key', 1)), 'stored', 'a key');
+is($org1->query(call('assets', 'put', 'key', 1)), 'stored', 'a key is written');
 is($org1->query(call('assets', 'guard', 'key', 'Org3MSP,Org4MSP')),
-	'guarded', 'gets a policy of its own');
+	'guarded', 'the key gets an endorsement policy');
 fingerprints($network, 'trade');
 is($org1->query(call('assets', 'add', 'key', 1)),
-	'added', 'a guarded key is changed without naming organizations');
+	'added', 'a key with a policy can be changed without naming organizations');
 is( join(' ', sort split / /, endorsers($org1)),
 	'Org3MSP Org4MSP',
-	'endorsed by those that its policy asks for');
+	"the organizations of the key's policy endorse");
 like(
 	$org1->query(
 		"SELECT validation_code FROM fabric.submit_transaction('trade', 'assets', 'add', ARRAY['key', '1'], endorsing_orgs => ARRAY['Org1MSP', 'Org2MSP'])"
 	),
 	qr/ENDORSEMENT_POLICY_FAILURE/,
-	'organizations that the client names are asked as they are');
-is($org1->query(call('assets', 'guard', 'key', 'Org1MSP')), 'guarded', 'the policy can be changed');
+	"a client can name organizations that do not satisfy the key's policy");
+is($org1->query(call('assets', 'guard', 'key', 'Org1MSP')),
+	'guarded', 'the policy of a key can be changed');
 $_->kill_hard foreach $org2, $org3, $org4;
 is($org1->query(call('assets', 'add', 'key', 1)),
-	'added', 'a key that needs one organization needs no other one');
-like($org1->error_of(call('assets', 'add', 'a', 1)), qr/LF310/, 'other keys do');
+	'added', 'a key whose policy needs one organization can be changed without the others');
+like($org1->error_of(call('assets', 'add', 'a', 1)),
+	qr/LF310/, 'a key without a policy needs the others');
 $_->start foreach $org2, $org3, $org4;
 is($org1->query(call('assets', 'guard', 'key', 'Org9MSP')),
-	'guarded', 'a policy that cannot be satisfied');
+	'guarded', 'a key gets a policy that cannot be satisfied');
 my $height = height_of($org1, 'trade');
 like(
 	$org1->error_of(call('assets', 'add', 'key', 1)),
 	qr/LF310.*it needs .*Org9MSP\.peer/s,
-	'is an error before anything is ordered');
-is(height_of($org1, 'trade'), $height, 'no block was made of it');
+	'the error says that the policy of a key cannot be satisfied');
+is(height_of($org1, 'trade'),
+	$height, 'nothing is ordered when the policy of a key cannot be satisfied');
 
 # ---- the plan as discovery shows it ----
 
@@ -257,31 +262,33 @@ SQL
 }
 is( plan_of("'plan'"),
 	'Org1MSP+Org2MSP Org1MSP+Org3MSP Org1MSP+Org4MSP Org2MSP+Org3MSP Org2MSP+Org4MSP Org3MSP+Org4MSP',
-	'layouts of the chaincode, own organization first');
+	'endorsement_plan lists the layouts of the chaincode, the own organization first');
 is( plan_of("'plan', collections => '{closed}', no_private_reads => true"),
 	'Org1MSP Org4MSP',
-	'a collection with a policy of its own');
+	'endorsement_plan uses the policy of a collection');
 is(plan_of("'plan', collections => '{closed}'"),
-	'Org4MSP', 'where private data is read, only members of the collection');
+	'Org4MSP', 'endorsement_plan lists only members of the collection where private data is read');
 is(plan_of("'plan', collections => '{open}'"),
-	'Org1MSP+Org2MSP', 'a collection without a policy has that of the chaincode');
+	'Org1MSP+Org2MSP',
+	"endorsement_plan uses the chaincode's policy for a collection without a policy");
 $org1->query(call('assets', 'put', 'plain', 1));
 $org1->query(call('assets', 'put', 'kept', 1) . ";\n" . call('assets', 'guard', 'kept', 'Org3MSP'));
-is(plan_of("'assets', keys => '{kept}'"), 'Org3MSP', 'a key with a policy of its own');
+is(plan_of("'assets', keys => '{kept}'"), 'Org3MSP', 'endorsement_plan uses the policy of a key');
 is( plan_of("'assets', keys => '{kept,plain}'"),
 	'Org1MSP+Org3MSP Org2MSP+Org3MSP Org3MSP+Org4MSP',
-	'with another key that has none');
-is(plan_of("'assets', keys => '{key}'"), '', 'a key that no organization can change');
+	'endorsement_plan uses both policies for a key with a policy and one without');
+is(plan_of("'assets', keys => '{key}'"),
+	'', 'endorsement_plan is empty for a key that no organization can change');
 is( $org1->query(
 		"SELECT plan->'EndorsersByGroups'->'G0'->0->>'LedgerHeight' = (SELECT max(number) + 1 FROM fabric.blocks)::text, plan->'EndorsersByGroups'->'G1'->0->>'Endpoint', plan->>'Chaincode' FROM fabric.endorsement_plan('trade', 'assets') AS plan"
 	),
 	"t|localhost:$org2->{port}|assets",
-	'the plan has height, endpoint and chaincode');
+	'endorsement_plan has height, endpoint and chaincode');
 like(
 	$org1->error_of("SELECT fabric.endorsement_plan('trade', 'assets', collections => '{none}')"),
 	qr/LF001.*no collection "none"/s,
-	'a collection that there is not');
+	'endorsement_plan fails for a collection that does not exist');
 like($org1->error_of("SELECT fabric.endorsement_plan('trade', 'none')"),
-	qr/LF302/, 'a chaincode that there is not');
+	qr/LF302/, 'endorsement_plan fails for a chaincode that does not exist');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger in the end');
 done_testing();

@@ -132,7 +132,7 @@ subtest 'transaction ids' => sub {
 	}
 	# in the victim's name it can only be signed by the victim
 	like($org2->error_of(submit_sql($victim, $observer)),
-		qr/LF202/, "nor the victim's with another signature");
+		qr/LF202/, 'an envelope in the name of another client is not admitted');
 
 	# a consenter forwards them to each of the others without being asked, together with a correct
 	# one
@@ -173,22 +173,23 @@ subtest 'transaction ids' => sub {
 			\$output,
 			'2>',
 			\$error);
-		is($output, "t\n", "$node->{name} takes what can be ordered") or diag($error);
+		is($output, "t\n", "$node->{name} accepts the forwarded envelopes that can be ordered")
+		  or diag($error);
 		like(
 			log_of($node),
 			qr/consenter $org3->{number} of channel "trade" forwarded 3 envelopes that cannot be ordered/,
-			'and reports the dropped envelopes');
+			"$node->{name} reports the forwarded envelopes that cannot be ordered");
 	}
 	is(code_of($honest), 'VALID', 'the correct envelope is committed');
 	is( $org1->query(
 			"SELECT count(*) FROM fabric.transactions WHERE channel = 'trade' AND tx_id = '$victim->{tx_id}'"
 		),
 		'0',
-		'nothing has used the id of the other');
+		'no transaction has used the id of the other client');
 	$org1->query(submit_sql($victim));
-	is(code_of($victim), 'VALID', 'so its transaction is valid');
+	is(code_of($victim), 'VALID', 'the transaction of the other client is valid');
 	is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bought')"),
-		'yes', 'and has its effect');
+		'yes', 'the transaction of the other client takes effect');
 };
 
 # the error of a call that only one organization executes
@@ -216,27 +217,30 @@ subtest 'errors of chaincode' => sub {
 		like(
 			$error,
 			qr/ERROR:\s+U0042: no: because\n$lines$place \(SQLSTATE U0042\)\n/,
-			"$node->{name}: the client has all of it");
-		unlike($error, qr/chaincode "book".*chaincode "book"/s, 'and the place once');
+			"$node->{name}: the client gets message, detail, hint, context and place");
+		unlike(
+			$error,
+			qr/chaincode "book".*chaincode "book"/s,
+			"$node->{name}: the context has the place once");
 		like(
 			log_of($org1),
 			qr/ERROR:\s+no: because\n.*$lines$place \(SQLSTATE U0042\)\n.*STATEMENT/s,
-			'and so has the log');
+			"$node->{name}: the log has message, detail, hint, context and place");
 		like(
 			log_of($org2),
 			qr/ERROR:\s+no: because\n.*${lines}organization Org2MSP \(SQLSTATE U0042\)\n/s,
-			"that of the other node too") if $node == $org2;
+			"$node->{name}: the log of the endorser has the error") if $node == $org2;
 
 		# codes that a client would take for the state of its connection, session or transaction
 		like(
 			refused_at($node, 'raise', $_),
 			qr/ERROR:\s+LF301: raised\nDETAIL:\s+Raised by chaincode "book" with SQLSTATE $_\./,
-			"$node->{name}: $_ is LF301"
+			"$node->{name}: $_ becomes LF301"
 		) foreach '08006', 'LF409', 'LF503', '25P02', '26000', '0A000', '42501', '55P03';
 		like(
 			refused_at($node, 'raise', $_),
 			qr/ERROR:\s+$_: raised\n.*\(SQLSTATE $_\)/s,
-			"$node->{name}: $_ comes as it is") foreach 'P0001', '23505', '22012', 'AB123';
+			"$node->{name}: $_ keeps its SQLSTATE") foreach 'P0001', '23505', '22012', 'AB123';
 		like(
 			refused_at($node, 'assert_that', 'false'),
 			qr/ERROR:\s+LF301: not so\nDETAIL:.*SQLSTATE P0004/,
@@ -247,19 +251,22 @@ subtest 'errors of chaincode' => sub {
 		like(
 			$error,
 			qr/ERROR:\s+22P02: invalid input syntax for type json\n.*CONTEXT:\s+PL\/pgSQL function from_json\(text\) line 1 at RETURN\n\s*chaincode/s,
-			"$node->{name}: the context has functions only");
+			"$node->{name}: the context has only functions");
 		# lengths that another node chooses
 		$error = refused_at($node, 'words', 20000);
 		cmp_ok(length $error, '<', 20000, "$node->{name}: a long message is cut");
 		my ($message) = $error =~ /ERROR:\s+P0001: (.*)/;
 		utf8::encode($message) if utf8::is_utf8($message);
-		is(length $message, 8192, 'to the size that other nodes and logs accept');
-		ok(utf8::decode($message), 'at a character');
+		is(length $message,
+			8192, "$node->{name}: a long message has the size that other nodes and logs accept");
+		ok(utf8::decode($message), "$node->{name}: a long message is cut between characters");
 	}
 	# the same through invoke and query, in an application's own function, which is in the context
 	# too
-	like($org1->error_of("SELECT fabric.query('trade', 'book', 'refuse', 'because')"),
-		qr/U0042: no: because.*line 4 at RAISE/s, 'query');
+	like(
+		$org1->error_of("SELECT fabric.query('trade', 'book', 'refuse', 'because')"),
+		qr/U0042: no: because.*line 4 at RAISE/s,
+		'query reports the error with its line');
 	is( $org1->query(
 			<<'SQL'), "U0042/a detail/a hint", 'an application catches the error by its own SQLSTATE');
 SET client_min_messages = error;
@@ -276,7 +283,7 @@ SELECT pg_temp.attempt();
 SQL
 };
 
-subtest 'what is not there' => sub {
+subtest 'missing functions, chaincodes and channels' => sub {
 	my $all =
 	  'assert_that\(condition boolean\), from_json\(words text\), get\(key text\), inner_refuse\(words text\), put\(key text, value text\), raise\(state text\), refuse\(words text\), to_number\(words text, base integer DEFAULT 10\), words\(size integer\)';
 
@@ -285,34 +292,35 @@ subtest 'what is not there' => sub {
 		like(
 			refused_at($node, 'putt', 'a', 'b'),
 			qr/LF301: chaincode "book" has no function "putt"\nDETAIL:\s+Its functions are: $all\.\nHINT:\s+Perhaps you meant the function "put"\./,
-			"$node->{name}: a wrong name");
+			"$node->{name}: the error of an unknown function lists functions and the most similar one"
+		);
 		unlike(refused_at($node, 'something_else'),
-			qr/HINT/, 'nothing is meant by a name like no other');
+			qr/HINT/, "$node->{name}: no function is proposed for a name unlike any other");
 		like(
 			refused_at($node, '_own'),
 			qr/begin with an underscore.*The others are: $all\./s,
-			"one of the chaincode's own");
+			"$node->{name}: the error of an internal function lists the others");
 		like(
 			refused_at($node, 'put', 'a'),
 			qr/function "put" does not take 1 arguments\nDETAIL:\s+It takes 2: put\(key text, value text\)\./,
-			'a wrong number');
+			"$node->{name}: the error of a wrong number of arguments has the function's arguments");
 		like(
 			refused_at($node, 'to_number', 'a', 'x'),
 			qr/argument 2 of function "to_number" \("base"\) of type integer.*HINT:\s+The function is to_number\(words text, base integer DEFAULT 10\)\./s,
-			'a wrong type');
+			"$node->{name}: the error of an argument's type has the function's arguments");
 	}
 	like(
 		$org1->error_of("SELECT fabric.invoke('trade', 'books', 'get', 'a')"),
 		qr/LF302: chaincode "books" is not defined on channel "trade"\nDETAIL:\s+Chaincodes of the channel: "book"\./,
-		'a wrong chaincode');
+		'the error of invoke for an unknown chaincode lists the chaincodes');
 	like(
 		$org1->error_of("SELECT fabric.query('trade', 'books', 'get', 'a')"),
 		qr/LF302: .*\nDETAIL:\s+Chaincodes of the channel: "book"\./,
-		'in a query');
+		'the error of query for an unknown chaincode lists the chaincodes');
 	like(
 		$org1->error_of("SELECT fabric.query('treade', 'book', 'get', 'a')"),
 		qr/LF401: channel "treade" does not exist on this node\nDETAIL:\s+Channels of this node: "trade"\./,
-		'a wrong channel');
+		'the error of an unknown channel lists the channels');
 };
 
 done_testing();

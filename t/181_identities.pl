@@ -161,7 +161,7 @@ subtest 'two clients of a pooler' => sub {
 			"SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => '$_[0]'), 'UTF8')";
 		});
 
-	is(scalar keys %pids, 1, 'they share one connection');
+	is(scalar keys %pids, 1, 'all clients share one connection');
 	foreach my $way (sort keys %ways)
 	{
 		my %answers;
@@ -206,26 +206,28 @@ subtest 'two clients of a pooler' => sub {
 	is_deeply(
 		\%refused,
 		{ alice => 50, bob => 50 },
-		'SET outside of a transaction is refused when it is used') or diag("@wrong[0 .. 3]");
+		'a SET outside of a transaction is refused when the identity is used'
+	) or diag("@wrong[0 .. 3]");
 	# it does not disturb a client that chooses
 	is($client{alice}->run("BEGIN;\nSET LOCAL fabric.identity = 'alice';\n$WHO;\nCOMMIT"),
-		'alice', 'SET LOCAL overrides the setting that was left behind');
-	like($client{bob}->run($WHO), $NOT_CHOSEN, 'which counts again afterwards');
+		'alice', 'SET LOCAL overrides a setting of another transaction');
+	like($client{bob}->run($WHO),
+		$NOT_CHOSEN, 'a setting of another transaction is refused again afterwards');
 	like(
 		$client{bob}->run('SET fabric.session_identity = on'),
 		qr/22023: parameter "fabric.session_identity" cannot be changed in a session/,
-		'a client cannot say for all that the connection is its own');
+		'a client cannot declare the connection as not shared');
 
 	# an opened identity is not left behind for the next client
 	is( $client{alice}->run(
 			"BEGIN;\nSET LOCAL fabric.identity = 'carol';\nSELECT fabric.open_identity('carol', 'the words of carol') IS NULL;\n$WHO;\nCOMMIT"
 		) =~ s/^\w\n//r,
 		'carol',
-		'opened and used in one transaction');
+		'an identity can be opened and used in one transaction');
 	like(
 		$client{bob}->run("BEGIN;\nSET LOCAL fabric.identity = 'carol';\n$WHO"),
 		qr/LF108: the key of identity "carol" is encrypted and not opened in this transaction.*HINT:.*fabric\.open_identity/s,
-		'the next client has to open it itself');
+		'an opened identity is closed for the next client');
 	$client{bob}->run('ROLLBACK');
 	$_->end foreach values %client;
 
@@ -233,7 +235,8 @@ subtest 'two clients of a pooler' => sub {
 	my ($single, $settled) = (pooled('single'), pooled('settled'));
 	is($single->run($WHO), 'dave', 'the only identity of a role needs no choice');
 	$single->run("SET fabric.identity = 'dave'");
-	is($single->run($WHO), 'dave', 'and may be named anywhere');
+	is($single->run($WHO), 'dave',
+		'the only identity of a role can be named outside of a transaction');
 	is($settled->run($WHO), 'bob', 'ALTER ROLE chooses for all sessions of the role');
 	$_->end foreach $single, $settled;
 };
@@ -247,22 +250,23 @@ subtest 'direct connections' => sub {
 	like(
 		$client->run($WHO),
 		qr/LF108: several identities are granted to this role/,
-		'several, and none chosen');
+		'a role with several identities has to choose one');
 	$client->run("SET fabric.identity = 'alice'");
-	like($client->run($WHO), $NOT_CHOSEN, 'the server cannot see that a connection is not shared');
+	like($client->run($WHO), $NOT_CHOSEN,
+		'a SET outside of a transaction is refused on a direct connection');
 	$client->end;
 
 	$client = direct('app', "-c fabric.identity=alice");
 	is($client->run($WHO), 'alice', 'the options of the connection choose for the session');
 	is($client->run("BEGIN;\nSET LOCAL fabric.identity = 'bob';\n$WHO;\nROLLBACK;\n$WHO"),
-		"bob\nalice", 'SET LOCAL for a transaction');
+		"bob\nalice", 'SET LOCAL chooses for one transaction');
 	$client->end;
 
 	$client = direct('app', '-c fabric.session_identity=on');
 	$client->run("SET fabric.identity = 'alice'");
-	is($client->run($WHO), 'alice', 'SET lasts in a session that is said not to be shared');
+	is($client->run($WHO), 'alice', 'SET chooses for a session that is declared as not shared');
 	$client->run("SET fabric.identity = 'bob'");
-	is($client->run($WHO), 'bob', 'and can be changed');
+	is($client->run($WHO), 'bob', 'SET can choose another identity in such a session');
 	$client->end;
 };
 
@@ -274,8 +278,9 @@ subtest 'opened identities' => sub {
 	my $client = direct('app', '-c fabric.session_identity=on');
 
 	$client->run($open);
-	is($client->run($as_carol), 'carol', 'opened for the session');
-	is($client->run('SHOW fabric.identity_opened'), 'on', 'and shown');
+	is($client->run($as_carol), 'carol', 'an opened identity can be used in the session');
+	is($client->run('SHOW fabric.identity_opened'),
+		'on', 'fabric.identity_opened shows that an identity is opened');
 	foreach my $end (
 		'DISCARD ALL',
 		'RESET ALL',
@@ -284,12 +289,13 @@ subtest 'opened identities' => sub {
 		'SET fabric.identity_opened = off')
 	{
 		$client->run($open);
-		is($client->run($as_carol), 'carol', 'opened again');
+		is($client->run($as_carol), 'carol', 'an identity can be opened again');
 		$client->run($end);
-		like($client->run($as_carol), $closed, "closed by $end");
+		like($client->run($as_carol), $closed, "$end closes the identity");
 	}
 	$client->run("BEGIN;\n$open;\nROLLBACK");
-	like($client->run($as_carol), $closed, 'opened in a transaction that was rolled back');
+	like($client->run($as_carol),
+		$closed, 'a rollback closes an identity that the transaction opened');
 	$client->end;
 
 	# the session user changes, and changes back
@@ -298,15 +304,20 @@ subtest 'opened identities' => sub {
 		"SELECT set_config('session_authorization', 'other', false) IS NULL")
 	{
 		$client->run("SET SESSION AUTHORIZATION app;\n$open");
-		is($client->run($as_carol), 'carol', 'opened by one session user');
+		is($client->run($as_carol),
+			'carol', 'an identity can be opened after SET SESSION AUTHORIZATION');
 		$client->run($change);
-		like($client->run($as_carol), $closed, "not for another, by $change");
+		like($client->run($as_carol),
+			$closed, "another session user cannot use the identity, set by $change");
 		$client->run('SET SESSION AUTHORIZATION app');
-		like($client->run($as_carol), $closed, 'nor for the first after it is set again');
+		like($client->run($as_carol),
+			$closed, 'the first session user cannot use the identity when it is set again');
 		$client->run("$open;\nRESET SESSION AUTHORIZATION;\nSET SESSION AUTHORIZATION app");
-		like($client->run($as_carol), $closed, 'nor when no statement ran in between');
+		like($client->run($as_carol), $closed,
+			'the identity is closed when no statement ran between two changes of the session user');
 		$client->run("$open;\nBEGIN;\nSET LOCAL SESSION AUTHORIZATION other");
-		like($client->run($as_carol), $closed, 'nor within a transaction');
+		like($client->run($as_carol),
+			$closed, 'another session user cannot use the identity within a transaction');
 		$client->run("ROLLBACK;\nRESET SESSION AUTHORIZATION");
 	}
 	$client->end;
@@ -322,13 +333,13 @@ SQL
 	like(
 		$client->run("SET ROLE other;\n$as_carol"),
 		qr/$closed.*DETAIL:\s+Another role has opened it/s,
-		'SET ROLE does not take it along');
+		'another current role cannot use the identity');
 	$client->run('RESET ROLE');
 	like(
 		$client->run('SELECT public.as_other()'),
 		qr/$closed.*DETAIL:\s+Another role has opened it/s,
-		"a function with its owner's rights does not use it");
-	is($client->run($as_carol), 'carol', 'the role that has opened it still can');
+		"a function with its owner's rights cannot use the identity");
+	is($client->run($as_carol), 'carol', 'the role that has opened the identity can use it');
 	$client->end;
 };
 

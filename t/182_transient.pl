@@ -71,7 +71,7 @@ sub refused
 	my ($name, $sql, $words) = @_;
 	my $error = $org1->error_of($sql);
 
-	like($error, $words, "$name: the client's error");
+	like($error, $words, "$name: the client's error has the value");
 }
 
 foreach my $node ($org1, $org2)
@@ -177,7 +177,7 @@ ok( FabricTest::wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE query ~ 'fabric_internal.endorse' AND state = 'active'"
 			) > 0;
 		}),
-	'a call is under way');
+	'a call is running');
 $org1->query(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'submit_transaction' AND pid <> pg_backend_pid()"
 );
@@ -222,9 +222,14 @@ foreach my $node ($org1, $org2)
 	like(
 		$log,
 		qr/LOG:\s+a call with transient data failed with SQLSTATE (?:P0001|LF301)\n.*CONTEXT:\s+PL\/pgSQL function message\(\) line 1 at RAISE\n\s*chaincode "secrets", function "message", organization $node->{msp_id}/s,
-		"$node->{name} logs where it failed");
-	like($log, qr/ERROR:\s+plain key\n/, 'and all of a call without transient data');
-	like($log, qr/STATEMENT:.*plain.*key/, 'with its statement') if $node == $org1;
+		"$node->{name} logs where the call with transient data failed");
+	like(
+		$log,
+		qr/ERROR:\s+plain key\n/,
+		"$node->{name} logs the message of a call without transient data");
+	like($log, qr/STATEMENT:.*plain.*key/,
+		"$node->{name} logs the statement of a call without transient data")
+	  if $node == $org1;
 	$node->query('CHECKPOINT');
 	$node->query('SELECT pg_switch_wal()');
 	$node->stop;

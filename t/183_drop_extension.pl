@@ -36,7 +36,7 @@ my $before = belongings();
 like(
 	$before,
 	qr/^1 [1-9]\d* [1-9]\d* 1 [1-9]\d*$/,
-	'there are a channel, authorities, identities, chaincode, keys');
+	'the node has a channel, authorities, identities, chaincode and keys');
 
 # ---- refused in every way ----
 
@@ -57,27 +57,27 @@ foreach my $preload (1, 0)
 		like(
 			$node->error_of($statement),
 			qr/2BP01: cannot drop extension fabric because (?:channel "trade" is joined|certificate authority ".*" has issued certificates)\nDETAIL:.*lost.*\nHINT:.*allow_drop_extension/s,
-			"$where: $statement");
+			"$where: $statement is refused");
 	}
-	is(belongings(), $before, "$where: nothing is lost");
+	is(belongings(), $before, "$where: a refused statement removes nothing");
 }
 $node->stop;
 $node->start;
 like(
 	$node->error_of('DROP DATABASE fabric WITH (FORCE)', database => 'postgres'),
 	qr/2BP01: cannot drop database "fabric" because channel "trade" is joined in it/,
-	'nor is the database, by force');
+	'the database cannot be dropped by force');
 like(
-	$node->error_of('DROP ROLE nobody; DROP EXTENSION fabric'),
-	qr/"nobody" does not exist/,
-	'other statements have their own errors');
+	$node->error_of('DROP ROLE missing; DROP EXTENSION fabric'),
+	qr/"missing" does not exist/,
+	'other statements fail with their own errors');
 $node->query(
 	'CREATE ROLE someone; CREATE SCHEMA other AUTHORIZATION someone; DROP OWNED BY someone CASCADE; DROP ROLE someone; CREATE SCHEMA other; DROP SCHEMA other'
 );
 like($node->error_of('SET ROLE fabric_admin; SET fabric.allow_drop_extension = on'),
-	qr/42501/, 'the setting is a superuser\'s');
+	qr/42501/, 'only a superuser may change fabric.allow_drop_extension');
 $node->query(create_vehicle('V2'));
-is(FabricTest::vehicles_of($node), 2, 'the channel continues');
+is(FabricTest::vehicles_of($node), 2, 'transactions are committed after refused statements');
 
 # ---- the channel is left: the authorities still prevent the drop ----
 
@@ -85,26 +85,29 @@ $node->query("SELECT fabric.leave_channel('trade')");
 like(
 	$node->error_of('DROP EXTENSION fabric'),
 	qr/2BP01: cannot drop extension fabric because certificate authority "[^"]+" has issued certificates\nDETAIL:.*\nHINT:.*ca_export/s,
-	'an authority that has issued');
+	'the extension cannot be dropped while an authority has issued certificates');
 
 # ---- a deliberate drop ----
 
 $node->query("CREATE FUNCTION public.helper() RETURNS int LANGUAGE sql AS 'SELECT 1'");
 like(
 	$node->error_of('BEGIN; SET fabric.allow_drop_extension = on; DROP EXTENSION fabric; ROLLBACK'),
-	qr/^$/, 'dropped and taken back');
-is(belongings(), $before =~ s/^1/0/r, 'nothing is gone, the key files included');
+	qr/^$/, 'the extension can be dropped in a transaction that is rolled back');
+is( belongings(),
+	$before =~ s/^1/0/r,
+	'a drop that is rolled back removes nothing, including key files');
 $node->query('SET fabric.allow_drop_extension = on; DROP EXTENSION fabric');
 is($node->query("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'fabric%'"),
-	0, 'no schema of chaincode is left');
-is($node->query("SELECT count(*) FROM pg_ls_dir('$keystore')"), 0, 'nor a key');
-is($node->query('SELECT public.helper()'), 1, 'other objects stay');
+	0, 'dropping the extension removes the schemas of chaincode');
+is($node->query("SELECT count(*) FROM pg_ls_dir('$keystore')"),
+	0, 'dropping the extension removes the keys');
+is($node->query('SELECT public.helper()'), 1, 'dropping the extension keeps other objects');
 is( $node->query(
 		"SELECT count(*) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_extension e WHERE e.oid = refobjid)"
 	),
 	0,
-	'no entry of pg_depend leads nowhere');
+	'no entry of pg_depend refers to the dropped extension');
 $node->query('CREATE EXTENSION fabric');
-is(belongings(), '0 0 0 0 0', 'made again it is empty');
-is($node->error_of('DROP EXTENSION fabric'), '', 'and an empty one can be dropped');
+is(belongings(), '0 0 0 0 0', 'the extension is empty after it is created again');
+is($node->error_of('DROP EXTENSION fabric'), '', 'an empty extension can be dropped');
 done_testing();

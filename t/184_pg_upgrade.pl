@@ -36,7 +36,7 @@ sub upgrade
 		$collate, '--username',
 		scalar getpwuid($>), '--no-instructions',
 		$checksums eq 'on' ? '--data-checksums' : ());
-	is($status, 0, 'a new cluster') or diag($output);
+	is($status, 0, 'initdb makes a new cluster') or diag($output);
 	PostgreSQL::Test::Utils::append_to_file("$new/postgresql.conf",
 		"shared_preload_libraries = 'fabric'\nfabric.database = 'fabric'\nmax_worker_processes = 16\n"
 	);
@@ -47,13 +47,13 @@ sub upgrade
 		$new, '--old-bindir', bindir(), '--new-bindir',
 		bindir(), '--username', scalar getpwuid($>), '--socketdir',
 		$node->cluster->host, '--retain');
-	is($status, 0, 'is filled by pg_upgrade') or diag($output);
+	is($status, 0, 'pg_upgrade fills the new cluster') or diag($output);
 	my @logs = glob("$new/pg_upgrade_output.d/*/log/pg_upgrade_server.log");
-	is(scalar(@logs), 1, 'there is a log of both servers');
+	is(scalar(@logs), 1, 'pg_upgrade writes one server log');
 	unlike(
 		slurp($logs[0]),
 		qr/fabric (?:launcher|relay|ledger|orderer)|background worker "fabric/,
-		'in which no process of ours worked');
+		'no worker runs during pg_upgrade');
 	spew("$new/$_", slurp("$data/$_"), 0600) foreach qw(postgresql.conf pg_hba.conf);
 	rename "$data/fabric_keystore", "$new/fabric_keystore" if -d "$data/fabric_keystore";
 	rename $data, "$data.old" or die $!;
@@ -66,14 +66,16 @@ foreach my $node ($orderer, $peer)
 	my $height = height_of($node, 'trade');
 
 	upgrade($node);
-	is(height_of($node, 'trade'), $height, "$node->{name}: the ledger is complete");
+	is(height_of($node, 'trade'), $height,
+		"$node->{name}: the ledger is complete after pg_upgrade");
 }
 FabricTest::wait_for_leader($network, 'trade');
 $_->query(create_vehicle("V of $_->{name}")) foreach $orderer, $peer;
-is(vehicles_of($orderer), 3, 'and both nodes continue with it');
-is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'with the same content');
-is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, "$_->{name}: which is sound")
+is(vehicles_of($orderer), 3, 'both nodes commit transactions after pg_upgrade');
+is(scalar(FabricTest::fingerprints($network, 'trade')), 1, 'both nodes have the same ledger');
+is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
+	0, "$_->{name} verifies its chain without a problem")
   foreach $orderer, $peer;
 is($orderer->query("SELECT count(*) FROM pg_event_trigger WHERE evtname = 'fabric_drop_guard'"),
-	1, 'the guard of the extension is there too');
+	1, 'the event trigger of the extension exists after pg_upgrade');
 done_testing();

@@ -99,7 +99,7 @@ sub compare
 		my $codes = codes_from($node, $block, scalar @cases);
 
 		is($codes->[$_], $cases[$_][0], "$node->{name}: $cases[$_][1]") foreach 0 .. $#cases;
-		is(scalar @$codes, scalar @cases, "$node->{name}: and nothing else");
+		is(scalar @$codes, scalar @cases, "$node->{name}: no other transaction is in the blocks");
 	}
 }
 
@@ -258,7 +258,7 @@ my @of_creators = map {
 				writes => $_->[0] ? { bad => 1 } : { "creator: $_->[1]" => 'yes' }))
 	]
 } @creators;
-my $nobody = { %$client, bytes => "\x0a\xff" };
+my $invalid_identity = { %$client, bytes => "\x0a\xff" };
 my ($nameless, $named, $shouted) = map { FabricWire::nonce() } 1 .. 3;
 my $victim = make(writes => { bad => 1 });
 my $long_id = join '', map { unpack 'H*', FabricWire::nonce() } 1 .. 200;
@@ -269,7 +269,7 @@ judge_unadmitted(
 	[
 		4,
 		'a creator that cannot be decoded',
-		FabricWire::signed(make(creator => $nobody, writes => { bad => 1 }))
+		FabricWire::signed(make(creator => $invalid_identity, writes => { bad => 1 }))
 	],
 	[
 		3, 'no creator',
@@ -384,16 +384,21 @@ my (undef, $error) =
 	  . FabricWire::bytea($long->{payload}) . ', '
 	  . FabricWire::bytea(FabricWire::sign($client, $long->{payload}))
 	  . ')');
-like($error, qr/transaction exceeds a limit of validation/,
-	'a key that is too long is not ordered');
-like($error, qr/Bytes of a key that is written: 2000, more than 1536/, 'and the error says why');
+like(
+	$error,
+	qr/transaction exceeds a limit of validation/,
+	'a transaction with a key that is too long is not ordered');
+like(
+	$error,
+	qr/Bytes of a key that is written: 2000, more than 1536/,
+	'the error says that the key is too long');
 
 # ---- afterwards ----
 
 foreach my $node ($org1, $org2)
 {
 	is($node->query("SELECT * FROM fabric.verify_chain('trade')"),
-		'', "$node->{name}: a replay finds the same codes, state and columns");
+		'', "$node->{name}: verify_chain computes the same codes, state and columns");
 	is( $node->query(
 			"SELECT count(fabric.decode_block(fabric.get_block('trade', number))) = count(*) FROM fabric.blocks WHERE channel = 'trade'"
 		),
@@ -407,10 +412,11 @@ foreach my $node ($org1, $org2)
 			"SELECT count(*) FROM fabric.blocks b, fabric.verify_block(fabric.get_block('trade', number), fabric.get_block('trade', 0)) WHERE channel = 'trade' AND number > 0"
 		),
 		'0',
-		"$node->{name}: no block has a problem of its own");
+		"$node->{name}: verify_block finds nothing in any block");
 }
 is( $org1->query("SELECT fabric.state_digest('trade')"),
 	$org2->query("SELECT fabric.state_digest('trade')"),
-	'the same state');
-is(scalar FabricTest::fingerprints($network, 'trade'), 1, 'the same blocks and codes');
+	'both nodes have the same state');
+is(scalar FabricTest::fingerprints($network, 'trade'),
+	1, 'both nodes have the same blocks and codes');
 done_testing();

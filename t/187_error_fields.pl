@@ -40,10 +40,10 @@ foreach my $case (
 	my $error = $node->error_of($sql);
 	my ($function, $base_name, $line) = $error =~ /^LOCATION:  (\w+), ([\w.]+):(\d+)$/m;
 
-	like($error, qr/\b$sqlstate: /, "an error $name: the code");
-	is($base_name, $file =~ s{.*/}{}r, "an error $name: the file") or diag $error;
+	like($error, qr/\b$sqlstate: /, "an error $name has its SQLSTATE");
+	is($base_name, $file =~ s{.*/}{}r, "an error $name names the source file") or diag $error;
 	is(function_at("$FindBin::Bin/../src/server/$file", $line // 1),
-		$function, "an error $name: function and line are those of the source");
+		$function, "an error $name names the function that contains the line");
 }
 
 # a detail longer than an error of core can hold
@@ -53,13 +53,13 @@ $node->query(join ';',
 	map { "SELECT fabric.ca_create('$_', 'AppMSP', parent => 'root')" } @children);
 my $error = $node->error_of("SELECT fabric.ca_drop('root')");
 my ($detail) = $error =~ /^DETAIL:  (.*)$/m;
-cmp_ok(length $detail, '>', 2048, 'a long detail is that long');
-is($detail, 'Drop them first: ' . join(', ', @children) . '.', 'and arrives whole');
+cmp_ok(length $detail, '>', 2048, 'a long detail is longer than an error of core can be');
+is($detail, 'Drop them first: ' . join(', ', @children) . '.', 'a long detail is not cut');
 
 # a value of the caller is cut in messages, and its characters that change a terminal are replaced
 $error = $node->error_of("SELECT fabric.ca_drop(E'c\\x1b' || repeat('c', 100000))");
 like(
 	$error,
 	qr/ "c\?c{198}\.\.\." does not exist$/m,
-	'a long name of the caller is cut, and its control characters replaced');
+	'a long name in a message is cut, and its control characters are replaced');
 done_testing();

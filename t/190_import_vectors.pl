@@ -102,7 +102,7 @@ sub changed
 like(
 	outcome('SELECT fabric.join_channel(' . bytea(vector(0)) . ", 'gossip')"),
 	qr/LF001.*"gossip".*HINT:.*'import'/s,
-	'another source is no source');
+	'join_channel refuses a source that does not exist');
 like(
 	outcome(
 			'BEGIN; SELECT fabric.join_channel('
@@ -110,19 +110,19 @@ like(
 		  . ", 'import'); "
 		  . import(vector(1)) . ';'),
 	qr/55006.*Commit it first/s,
-	'a channel that is being joined takes no blocks yet');
+	'a channel that is joined in the same transaction accepts no block');
 is(value('SELECT fabric.join_channel(' . bytea(vector(0)) . ", source => 'import')"),
-	'bench', 'the genesis block of a Fabric network is joined');
+	'bench', 'join_channel accepts the genesis block of a Fabric network');
 is(value("SELECT channel, height, source FROM fabric.channels"),
-	'bench|1|import', 'and fed by imports alone');
-is(outcome(import(vector(0))), '0|f|{"VALID": 1}', 'block 0 is there already');
+	'bench|1|import', 'fabric.channels shows that the channel gets its blocks by import');
+is(outcome(import(vector(0))), '0|f|{"VALID": 1}', 'importing block 0 again changes nothing');
 ok( wait_until(
 		sub {
 			value(
 				"SELECT count(*) FROM fabric.stat_workers WHERE kind = 'ledger' AND pid IS NOT NULL AND restarts = 0"
 			) == 1;
 		}),
-	'its worker runs, and asks no orderer');
+	'the ledger worker runs and asks no orderer');
 
 # ---- blocks in order ----
 
@@ -140,7 +140,7 @@ sub codes_of
 like(
 	outcome(import(vector(2))),
 	qr/LF405.*block 2 does not follow.*next block is number 1\b.*HINT/s,
-	'a gap: the error says which block is next');
+	'the error after a gap says which block is next');
 foreach my $number (1 .. 8)
 {
 	is(outcome(import(vector($number))), "$number|t|{\"VALID\": 1}", "block $number is imported");
@@ -148,22 +148,21 @@ foreach my $number (1 .. 8)
 			"SELECT string_agg(validation_code, ' ' ORDER BY tx_number) FROM fabric.transactions WHERE block_number = $number"
 		),
 		codes_of($number),
-		"block $number: Fabric's codes");
+		"block $number has the codes that Fabric computed");
 	ok( value("SELECT encode(fabric.get_block('bench', $number), 'hex')") eq
 		  unpack('H*', vector($number)),
-		"block $number: Fabric's bytes, commit hash included");
+		"block $number has Fabric's bytes, including the commit hash");
 }
-is( outcome(import(vector(5))),
-	'5|f|{"VALID": 1}',
-	'a block that is stored already is left unchanged');
+is(outcome(import(vector(5))), '5|f|{"VALID": 1}',
+	'importing a stored block again changes nothing');
 is( outcome(import(vector(5, 'orderer-blocks'))),
 	'5|f|{"VALID": 1}',
-	'so is the same block from an orderer, without codes');
+	'importing a stored block without codes changes nothing');
 my $other = changed(vector(5), header => sub { substr($_[0], 10, 1) ^= "\x01" });
 like(
 	outcome(import($other)),
-	qr/LF405.*another block 5.*hash [0-9a-f]{64}, the one that was passed [0-9a-f]{64}.*HINT/s,
-	'another block with its number is an error with both hashes');
+	qr/LF405.*another block 5.*hash [0-9a-f]{64}, the passed block has [0-9a-f]{64}.*HINT/s,
+	'the error about another block with the same number has both hashes');
 
 # ---- the next block, altered: all is checked, nothing stored ----
 
@@ -209,8 +208,8 @@ foreach my $case (
 		qr/LF405.*metadata of block 9 were altered.*slot 1.*HINT/s
 	],
 	[
-		'metadata that nobody signed',
-		changed($next, metadata => sub { $_[0][3] = 'by nobody' }),
+		'metadata that no orderer signed',
+		changed($next, metadata => sub { $_[0][3] = 'unsigned' }),
 		qr/LF405.*altered.*slot 3.*HINT/s
 	],
 	[
@@ -253,9 +252,9 @@ foreach my $case (
 {
 	my ($name, $bytes, $words) = @$case;
 
-	like(outcome(import($bytes)), $words, "$name: refused");
+	like(outcome(import($bytes)), $words, "$name is refused");
 }
-is(contents(), $before, 'nothing of them is stored');
+is(contents(), $before, 'no refused block is stored');
 
 # ---- random damage: refused, or the same block ----
 
@@ -301,17 +300,17 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 SELECT string_agg(DISTINCT state, ' '), count(*), count(*) FILTER (WHERE state LIKE 'stored%') FROM damaged, LATERAL (SELECT try(bytes) AS state OFFSET 0) t;
 SQL
-like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "random damage: $tried");
+like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "blocks with random damage are refused: $tried");
 unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'no damage is reported as a failure of the node');
 # damage in bytes that are not stored, such as a field that no block has, leaves the block unchanged
-like($tried, qr/stored: t/, 'a copy that differs in nothing that counts is the block')
+like($tried, qr/stored: t/, 'a copy that differs only in ignored bytes is imported as the block')
   if height() == 10;
-is(contents(), $before, 'nothing of it is stored') if height() == 9;
-like(outcome(import($next)), qr/^9\|[tf]\|\{"VALID": 10\}$/, 'the true block is imported then');
+is(contents(), $before, 'no damaged block is stored') if height() == 9;
+like(outcome(import($next)), qr/^9\|[tf]\|\{"VALID": 10\}$/, 'the undamaged block is imported');
 ok(value("SELECT encode(fabric.get_block('bench', 9), 'hex')") eq unpack('H*', $next),
-	"block 9: Fabric's bytes");
+	"block 9 has Fabric's bytes");
 is(value("SELECT pid IS NOT NULL, restarts FROM fabric.stat_workers WHERE kind = 'ledger'"),
-	't|0', 'the same worker has run all the time');
+	't|0', 'the ledger worker was not restarted');
 
 # ---- audit of the imported ledger ----
 
@@ -321,30 +320,31 @@ is( value(
 		"SELECT blocks, blocks_corrected, state_corrected, history_corrected FROM fabric.rebuild_state('bench')"
 	),
 	'10|0|0|0',
-	'rebuild_state finds it as it must be');
-is(value("SELECT fabric.state_digest('bench')"), $digest, 'and leaves the same state');
+	'rebuild_state corrects nothing');
+is(value("SELECT fabric.state_digest('bench')"), $digest,
+	'rebuild_state does not change the state');
 is( value(
 		"SELECT string_agg(name, ' ' ORDER BY name) FROM fabric.chaincodes WHERE channel = 'bench'"
 	),
 	'asset assetor',
-	'the chaincodes are known');
+	'fabric.chaincodes shows the chaincodes of the Fabric network');
 is( value(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'bench' AND namespace = 'asset'"),
 	12,
-	'the state can be read'
+	'fabric.world_state shows the state of the Fabric network'
 ) or diag(outcome('SELECT namespace, count(*) FROM fabric.world_state GROUP BY 1'));
 is( value(
 		"SELECT sum(count) FROM fabric.stat_validation WHERE channel = 'bench' AND name = 'VALID'"),
 	18,
-	'codes are counted');
+	'fabric.stat_validation counts the codes');
 
 # ---- restart, leaving and joining; the blocks of an orderer hold no codes ----
 
 $mirror->stop('immediate');
 $mirror->start;
-is(outcome(import($next)), '9|f|{"VALID": 10}', 'after a crash the ledger is complete');
+is(outcome(import($next)), '9|f|{"VALID": 10}', 'the ledger is complete after a crash');
 value("SELECT fabric.leave_channel('bench')");
-like(outcome(import(vector(1))), qr/LF401/, 'a channel that was left takes no block');
+like(outcome(import(vector(1))), qr/LF401/, 'a channel that was left accepts no block');
 value('SELECT fabric.join_channel(' . bytea(vector(0, 'orderer-blocks')) . ", 'import')");
 # the example of the manual
 my $psql =
@@ -356,16 +356,16 @@ is( system(
 		  . q{for n in $(seq 1 4); do echo "SELECT * FROM fabric.import_block('bench', decode('$(base64 -w0 $n.block)', 'base64'));"; done | }
 		  . "$psql >/dev/null"),
 	0,
-	'files are imported in a shell');
-is(height(), 5, 'all of them');
+	'a shell script can import files');
+is(height(), 5, 'the shell script has imported all files');
 is( outcome(import(vector(5, 'orderer-blocks'))),
 	'5|t|{"VALID": 1}',
-	'a block as an orderer delivers it');
+	'a block without codes is imported');
 is( value("SELECT encode(commit_hash, 'hex') FROM fabric.blocks WHERE number = 5"),
 	unpack(
 		'H*',
 		FabricWire::get((map { $_->[1] } FabricWire::fields(FabricWire::get(vector(5), 3)))[4], 1)),
-	'gets the commit hash that the peer found');
+	'a block without a commit hash gets the one that Fabric computed');
 
 # ---- a difference that is accepted: this node's own codes, and a warning ----
 
@@ -374,25 +374,27 @@ my $doubtful =
 like(
 	outcome(import($doubtful)),
 	qr/LF405.*ENDORSEMENT_POLICY_FAILURE \(10\)/s,
-	'a difference is an error');
+	'a difference in the codes is an error');
 like(
 	outcome(import($doubtful, ', accept_differences => true')),
 	qr/^6\|t\|\{"VALID": 1\}.*WARNING:  LF405.*Transaction 0 is ENDORSEMENT_POLICY_FAILURE \(10\)/s,
-	'unless it is accepted: then it is a warning');
+	'a difference in the codes is a warning with accept_differences');
 ok(value("SELECT encode(fabric.get_block('bench', 6), 'hex')") eq unpack('H*', vector(6)),
-	"this node's own codes and commit hash are stored");
+	"the node's own codes and commit hash are stored");
 like(
 	outcome(import($doubtful)),
 	qr/LF405.*ENDORSEMENT_POLICY_FAILURE/s,
-	'the difference of a block that is stored already is reported too');
+	'a difference in the codes of a stored block is an error');
 
 # ---- the other source: no orderer can be reached, and this node has no certificate ----
 
 my $error =
   "SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND last_error ~ 'fabric.node_msp_id'";
 value("SELECT fabric.set_channel_source('bench', 'orderers')");
-is(value("SELECT source FROM fabric.channels"), 'orderers', 'the source is changed');
-ok(wait_until(sub { value($error) == 1 }), 'and the worker asks for blocks')
+is(value("SELECT source FROM fabric.channels"), 'orderers',
+	'set_channel_source changes the source');
+ok(wait_until(sub { value($error) == 1 }),
+	'the ledger worker asks orderers after the source is changed')
   or diag(value('SELECT * FROM fabric.stat_workers'));
 value("SELECT fabric.set_channel_source('bench', 'import')");
 ok( wait_until(
@@ -401,8 +403,10 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'bench' AND kind = 'ledger' AND pid IS NOT NULL"
 			) == 1;
 		}),
-	'changed back');
-is(outcome(import(vector(6))), '6|f|{"VALID": 1}', 'it takes blocks again');
+	'the ledger worker runs after the source is changed back');
+is( outcome(import(vector(6))),
+	'6|f|{"VALID": 1}',
+	'the channel accepts blocks after the source is changed back');
 
 # ---- callers ----
 
@@ -412,24 +416,26 @@ is( outcome(
 		  . '; ROLLBACK; '
 		  . "SELECT height FROM fabric.chain_info('bench')"),
 	"7\n7|t|{\"VALID\": 1}\n8",
-	"a block stays imported even if the caller's transaction is rolled back");
+	"an imported block stays if the caller's transaction is rolled back");
 like(outcome("BEGIN READ ONLY; " . import(vector(8)) . ';'),
-	qr/25006/, 'a read-only transaction imports nothing');
+	qr/25006/, 'a read-only transaction cannot import a block');
 like(
 	outcome("BEGIN; SELECT blocks FROM fabric.rebuild_state('bench'); " . import(vector(8)) . ';'),
 	qr/55006/,
-	'nor one that keeps the worker out');
+	'a transaction that locks the ledger cannot import a block');
 like(
 	outcome("SELECT fabric.import_block('bench', NULL)"),
 	qr/LF001.*"block" must not be null/s,
-	'a null is no block');
+	'import_block refuses a block that is null');
 like(
 	outcome("SELECT fabric.import_block('bench', '\\x00', NULL)"),
 	qr/LF001.*"accept_differences"/s,
-	'nor a choice');
+	'import_block refuses accept_differences that is null');
 like(outcome("SELECT fabric.import_block('nowhere', '\\x00')"),
-	qr/LF401/, 'a channel that is not joined takes no block');
+	qr/LF401/, 'import_block fails for a channel that is not joined');
 value('CREATE ROLE clerk IN ROLE fabric_client; CREATE ROLE chief IN ROLE fabric_admin');
-like(outcome('SET ROLE clerk; ' . import(vector(8))), qr/42501/, 'clients import nothing');
-is(outcome('SET ROLE chief; ' . import(vector(8))), '8|t|{"VALID": 1}', 'administrators do');
+like(outcome('SET ROLE clerk; ' . import(vector(8))), qr/42501/, 'a client cannot import a block');
+is( outcome('SET ROLE chief; ' . import(vector(8))),
+	'8|t|{"VALID": 1}',
+	'an administrator can import a block');
 done_testing();

@@ -130,14 +130,14 @@ SELECT count(*) FROM (SELECT block FROM block ORDER BY number) b, LATERAL fabric
 SQL
 is( fingerprint(\&on_mirror),
 	fingerprint(sub { $orderer->query(@_) }),
-	'with the same blocks, codes and state');
+	'the mirror has the same blocks, codes and state');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 is( on_mirror(
 		"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'cc'"),
 	5,
-	'its views answer');
+	'the views of the mirror show the state');
 like(outcome("SELECT fabric.invoke('trade', 'cc', 'put', 'a', 'b')"),
-	qr/LF108|LF005/, 'without an identity it calls nothing');
+	qr/LF108|LF005/, 'a mirror without an identity cannot invoke');
 
 # ---- two sessions import the same blocks ----
 
@@ -157,7 +157,7 @@ foreach my $session (@sessions)
 ok($clean, 'three sessions import the same blocks without an error');
 is( join(' ', map { $imported{$_} // 0 } $from .. $height - 1),
 	join(' ', (1) x ($height - $from)),
-	'each is imported once');
+	'each block is imported once');
 
 # ---- errors and crashes of the worker ----
 
@@ -183,10 +183,10 @@ fault('commit_after_state=error');
 like(
 	outcome(import($next)),
 	qr/ERROR: .*(commit_after_state|fault)/s,
-	'an error of the worker reaches the caller');
+	'the caller gets the error of the ledger worker');
 fault('');
-ok(worker_runs(), 'it is started again');
-is(outcome(import($next)), "$next|t|{\"VALID\": 1}", 'and has stored nothing of the block before');
+ok(worker_runs(), 'the ledger worker is started again');
+is(outcome(import($next)), "$next|t|{\"VALID\": 1}", 'the failed import has stored nothing');
 $next++;
 
 foreach my $case ([ 'ledger_before_commit', 't' ], [ 'ledger_after_commit', 'f' ])
@@ -198,13 +198,13 @@ foreach my $case ([ 'ledger_before_commit', 't' ], [ 'ledger_after_commit', 'f' 
 	like(
 		outcome($sql),
 		qr/server closed the connection|terminating connection|57P0/,
-		"$point: the server is gone");
+		"$point: the caller loses its connection");
 	ok( wait_until(
 			sub {
 				!-e $mirror->data_dir . '/postmaster.pid'
 				  || !kill(0, (split /\n/, slurp_file($mirror->data_dir . '/postmaster.pid'))[0]);
 			}),
-		"$point: all of it");
+		"$point: the whole server ends");
 	$mirror->append_conf('postgresql.auto.conf', "fabric.fault_points = ''");
 	$mirror->{_pid} = undef;
 	$mirror->start;
@@ -226,12 +226,12 @@ sub interrupt
 					"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND state = 'active' AND wait_event = 'Extension'"
 				) == 1;
 			}),
-		'it waits');
+		'an import waits for the ledger worker');
 	on_mirror(
 		"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%'"
 	);
 	my (undef, $error) = finish_query($session);
-	like($error, qr/canceling statement due to user request/, 'and is canceled');
+	like($error, qr/canceling statement due to user request/, 'the waiting import is canceled');
 }
 
 fault('commit_before_block=hold');
@@ -239,27 +239,29 @@ my $waiting = start_query(connection(), import($next));
 interrupt($waiting);
 fault('');
 ok(wait_until(sub { on_mirror("SELECT height FROM fabric.chain_info('trade')") == $next + 1 }),
-	'the worker commits the block nevertheless');
+	'the ledger worker commits the block of the canceled import');
 is( outcome(import($next)),
 	"$next|f|{\"VALID\": 1}",
-	'which the caller finds out by importing it again');
+	'importing the block again tells that it is stored');
 $next++;
 
 # a block that does not fit into the queue, and a worker that does not read
 $orderer->query("SELECT fabric.invoke('trade', 'cc', 'fill', 'large', '300000')");
-is(outcome(import($_)), "$_|t|{\"VALID\": 1}", "block $_") foreach $next .. $height - 1;
+is(outcome(import($_)), "$_|t|{\"VALID\": 1}", "block $_ is imported") foreach $next .. $height - 1;
 $next = $height;
 my $large = import($next);
 my $pid =
   on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'");
-cmp_ok(length $large, '>', 3000000, 'a block that does not fit into the queue');
+cmp_ok(length $large, '>', 3000000, 'the block is larger than the queue');
 kill 'STOP', $pid;
 interrupt(start_query(connection(), $large));
 kill 'CONT', $pid;
-is(outcome($large), "$next|t|{\"VALID\": 1}", 'the next session imports it');
+is( outcome($large),
+	"$next|t|{\"VALID\": 1}",
+	'another session imports the block after a canceled import');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 is(on_mirror("SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'"),
-	$pid, 'by the same worker');
+	$pid, 'the ledger worker was not restarted');
 
 # a repair locks the worker out; the session can wait for it, or be canceled
 my $repair = start_query(connection(),
@@ -280,13 +282,13 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'fabric ledger' AND wait_event_type = 'Lock'"
 			) == 1;
 		}),
-	'the worker waits for it');
+	'the ledger worker waits for the transaction');
 on_mirror(
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%/* repair */%' AND pid <> pg_backend_pid()"
 );
 finish_query($repair);
 my ($behind) = finish_query($waiting);
-is($behind, "$next|t|{\"VALID\": 1}", 'and imports the block then');
+is($behind, "$next|t|{\"VALID\": 1}", 'the block is imported after the transaction ends');
 $large = import($next);
 
 # the worker ends while a session waits for it
@@ -298,15 +300,15 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'Extension' AND query LIKE 'SELECT * FROM fabric.import_block%'"
 			) == 1;
 		}),
-	'a session waits');
+	'a session waits for the ledger worker');
 on_mirror("SELECT pg_terminate_backend($pid)");
 kill 'CONT', $pid;
 my (undef, $ended) = finish_query($waiting);
 like(
 	$ended,
 	qr/does not answer.*HINT:.*import the same block again|^$/s,
-	'a session does not wait for a worker that has ended');
-ok(worker_runs(), 'the next one is started');
+	'a session does not wait for a ledger worker that has ended');
+ok(worker_runs(), 'the next ledger worker is started');
 
 # ---- the next blocks, made by an orderer that lies ----
 
@@ -403,18 +405,18 @@ my $refused = import_forged($next,
 like(
 	$refused,
 	qr/LF410.*configuration change that this version cannot apply/s,
-	'a configuration transaction is an error of its own');
+	'a block with a configuration change that cannot be applied is an error');
 $config = 0;
-is(fingerprint(\&on_mirror), $before, 'nothing of it is stored');
-is(on_mirror($running), $pid, 'the worker continues');
+is(fingerprint(\&on_mirror), $before, 'nothing of the refused block is stored');
+is(on_mirror($running), $pid, 'the ledger worker still runs');
 like(
 	import_forged($next + 1, $configuration),
 	qr/LF405.*next block is number $next\b/s,
-	'a signed block after a gap');
+	'a signed block after a gap is refused');
 like(
 	import_forged($last, $configuration),
 	qr/LF405.*another block $last/s,
-	'a signed block in the place of another');
+	'a signed block with the number of another block is refused');
 # a configuration without the required signatures is an invalid transaction
 $codes = chr(6);
 my $no_config = forged_block($next,
@@ -424,7 +426,7 @@ like(
 	qr/^$next\|t\|\{"INVALID_CONFIG_TRANSACTION": 1\}/,
 	'a configuration that the organization has not signed is an invalid transaction');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, 'verify_chain finds nothing in it');
+	0, 'verify_chain finds nothing in the block');
 $codes = '';
 $next++;
 my $foreign = forged_block(
@@ -440,8 +442,7 @@ my $foreign = forged_block(
 like(
 	outcome("SELECT * FROM fabric.import_block('trade', " . FabricWire::bytea($foreign) . ')'),
 	qr/^$next\|t\|\{"TARGET_CHAIN_NOT_FOUND": 1\}/,
-	'a transaction of another channel, in a block that is signed for this one, is an invalid transaction'
-);
+	'a transaction of another channel in a block of this channel is invalid');
 like(
 	import_forged(
 		$next + 1,
@@ -454,14 +455,14 @@ like(
 				endorsers => [],
 				writes => { a => 'b' }))),
 	qr/"ENDORSEMENT_POLICY_FAILURE": 1/,
-	'transactions are judged as ever');
+	'transactions of later blocks are validated as before');
 is(on_mirror("SELECT count(*) FROM fabric.verify_chain('trade')"), 0, 'verify_chain finds nothing');
 # the mirror is on another chain now
 $height = add_blocks(2);
 like(
 	outcome(import($next)),
 	qr/LF405.*another block $next.*[0-9a-f]{64}.*[0-9a-f]{64}/s,
-	'a chain that forked is an error with both hashes');
+	'the error about a forked chain has both hashes');
 
 # ---- a standby of the mirror ----
 
@@ -469,8 +470,9 @@ $mirror->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($mirror, 'base', has_streaming => 1);
 $standby->start;
-like(outcome(import(1), $standby), qr/25006/, 'a standby imports nothing');
-is(outcome("SELECT height FROM fabric.chain_info('trade')", $standby), $next + 2, 'but has it all');
+like(outcome(import(1), $standby), qr/25006/, 'a standby cannot import a block');
+is(outcome("SELECT height FROM fabric.chain_info('trade')", $standby),
+	$next + 2, 'a standby has all imported blocks');
 $standby->stop;
 
 # ---- members ----
@@ -478,29 +480,30 @@ $standby->stop;
 like(
 	$orderer->error_of(import(1)),
 	qr/55000.*one of its orderers.*HINT/s,
-	'an orderer imports nothing');
+	'an orderer cannot import a block');
 like($orderer->error_of("SELECT fabric.set_channel_source('trade', 'import')"),
-	qr/55000/, 'nor is it made to');
+	qr/55000/, 'an orderer cannot set its source to import');
 my $profile = literal(JSON::PP->new->canonical->encode($network->profile));
 my $other =
   "'\\x" . $orderer->query("SELECT encode(fabric.create_channel('other', $profile), 'hex')") . "'";
 like($orderer->error_of("SELECT fabric.join_channel($other, 'import')"),
-	qr/55000/, 'from the start');
-is($peer->query("SELECT fabric.join_channel($other, 'import')"), 'other', 'a peer may');
+	qr/55000/, 'an orderer cannot join a channel with source import');
+is($peer->query("SELECT fabric.join_channel($other, 'import')"),
+	'other', 'a peer can join a channel with source import');
 like(
 	$peer->error_of("SELECT * FROM fabric.import_block('other', " . block(1) . ')'),
 	qr/LF405.*not of channel "other".*of channel "trade".*HINT/s,
-	'a block of another channel');
+	'a block of another channel is refused');
 like(
 	$peer->error_of("SELECT fabric.invoke('other', 'cc', 'put', 'a', 'b')"),
 	qr/55000.*takes no transactions.*HINT/s,
-	'its channel takes no transactions');
+	'a channel with source import accepts no transaction');
 like(
 	$peer->error_of(
 		"BEGIN; SELECT fabric.set_channel_source('other', 'orderers'); SELECT * FROM fabric.import_block('other', "
 		  . block(1) . ')'),
 	qr/55006.*Commit it first/s,
-	'nor blocks while its source is being changed');
+	'a transaction that changes the source cannot import a block');
 
 # a peer that cannot reach its orderer gets the blocks by hand, and continues by itself afterwards
 fingerprints($network, 'trade');
@@ -512,11 +515,11 @@ $orderer->stop;
 $peer->start;
 is( $peer->query(join ";\n", @missing),
 	join("\n", map { "$_|t|{\"VALID\": 1}" } $from .. $height - 1),
-	'a peer that is cut off gets the blocks by hand');
-is(height_of($peer, 'trade'), $height, 'it has them');
+	'a peer that cannot reach the orderers imports blocks');
+is(height_of($peer, 'trade'), $height, 'the peer has the imported blocks');
 $orderer->start;
 $height = add_blocks(3);
-is(scalar(fingerprints($network, 'trade')), 1, 'and gets the next ones by itself');
+is(scalar(fingerprints($network, 'trade')), 1, 'the peer gets the next blocks from the orderer');
 
 # the source is changed while the network continues
 $peer->query("SELECT fabric.set_channel_source('trade', 'import')");
@@ -526,13 +529,14 @@ ok( wait_until(
 				"SELECT count(*) FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger' AND pid IS NOT NULL"
 			) == 1;
 		}),
-	'fed by hand alone');
+	'the ledger worker runs with source import');
 $from = $height;
 $height = add_blocks(2);
-is($peer->query(import($from)), "$from|t|{\"VALID\": 1}", 'it has the imported blocks');
-is(height_of($peer, 'trade'), $from + 1, 'and nothing else');
+is($peer->query(import($from)), "$from|t|{\"VALID\": 1}", 'the peer imports a block');
+is(height_of($peer, 'trade'), $from + 1, 'the peer gets no further block');
 $peer->query("SELECT fabric.set_channel_source('trade', 'orderers')");
-is(scalar(fingerprints($network, 'trade')), 1, 'until its source is the orderers again');
+is(scalar(fingerprints($network, 'trade')),
+	1, 'the peer gets the blocks after its source is set to orderers');
 
 # a block is imported while the orderer sends it: when it arrives, the node has it already
 $running = "SELECT pid FROM fabric.stat_workers WHERE channel = 'trade' AND kind = 'ledger'";
@@ -546,11 +550,11 @@ ok( wait_until(
 				"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT * FROM fabric.import_block%' AND wait_event = 'Extension'"
 			) == 1;
 		}),
-	'a session waits for the worker');
+	'a session waits for the ledger worker');
 kill 'CONT', $pid;
 my ($late) = finish_query($waiting);
-like($late, qr/^${\ ($height - 2) }\|[tf]\|/, 'it gets its answer');
-is(scalar(fingerprints($network, 'trade')), 1, 'and the next block arrives too');
+like($late, qr/^${\ ($height - 2) }\|[tf]\|/, 'the waiting import returns');
+is(scalar(fingerprints($network, 'trade')), 1, 'the peer gets the next block from the orderer');
 
 # both ways at the same time
 my $stream = start_query($orderer->connection, join ";\n", map { put("stream$_") } 1 .. 30);
@@ -562,10 +566,11 @@ foreach my $number ($height .. $height + 29)
 	$both .= $error if $error ne '';
 }
 my (undef, $stream_error) = finish_query($stream);
-is($both . $stream_error, '', 'blocks arrive from an orderer and by hand at the same time');
-is(scalar(fingerprints($network, 'trade')), 1, 'to the same end');
-is($peer->query($running), $pid, 'without a failure');
+is($both . $stream_error,
+	'', 'blocks arrive from an orderer and by import at the same time without an error');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
+is($peer->query($running), $pid, 'the ledger worker was not restarted');
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
-	0, "$_->{name} verifies its chain")
+	0, "$_->{name} verifies its chain without a problem")
   foreach $orderer, $peer;
 done_testing();

@@ -63,18 +63,29 @@ my $load = run_load(
 	sessions => $SESSIONS,
 	transactions => 3,
 	variables => { i => 0, prefix => "'A'" });
-ok($load->{ok}, "$SESSIONS sessions invoke at once") or diag($load->{errors});
+ok($load->{ok}, "$SESSIONS sessions commit transactions at once") or diag($load->{errors});
 is($load->{count}, 3 * $SESSIONS, 'every call returns');
-is(vehicles_of($org1), 3 * $SESSIONS, 'and is committed once');
-cmp_ok(relay('requests') - $before, '>=', 3 * $SESSIONS, 'their requests went over the relay');
-is(relay('requests_now'), 0, 'none is left');
+is(vehicles_of($org1), 3 * $SESSIONS, 'each transaction is committed once');
+cmp_ok(
+	relay('requests') - $before,
+	'>=',
+	3 * $SESSIONS,
+	'the requests of the sessions went over the relay');
+is(relay('requests_now'), 0, 'no request is left');
 
 foreach my $node ($org2, $org3)
 {
-	cmp_ok(served_at($node), '<=', $CONNECTIONS, "$node->{name} has few connections for them");
+	cmp_ok(served_at($node), '<=', $CONNECTIONS,
+		"$node->{name} has at most $CONNECTIONS connections of the relay");
 }
-cmp_ok(relay('connections'), '>=', served_at($org2) + served_at($org3), 'the view counts them');
-cmp_ok(relay('connections'), '<=', 2 * $CONNECTIONS, 'and no more than are allowed');
+cmp_ok(
+	relay('connections'), '>=',
+	served_at($org2) + served_at($org3),
+	'fabric.stat_relay counts the connections');
+cmp_ok(
+	relay('connections'), '<=',
+	2 * $CONNECTIONS,
+	'the relay has no more connections than allowed');
 
 # a call that the second node has to endorse
 sub ask
@@ -93,18 +104,18 @@ ok( wait_until(sub { relay('requests_now') == 8 }),
 	'eight requests wait for a node that does not answer') or diag(relay('requests_now'));
 my @pids = split /\n/,
   $org1->query("SELECT pid FROM pg_stat_activity WHERE application_name = 'asking' ORDER BY pid");
-is(scalar(@pids), 8, 'of eight sessions');
+is(scalar(@pids), 8, 'the requests belong to eight sessions');
 $org1->query('SELECT ' . ($_ % 2 ? 'pg_cancel_backend' : 'pg_terminate_backend') . "($pids[$_])")
   foreach 0 .. $#pids;
 my @errors = map { (finish_query($_))[1] } @sessions;
 is( scalar(
 		grep { /canceling statement|terminating connection|server closed the connection/ } @errors),
 	8,
-	'each ends when it is told to') or diag(@errors);
+	'each call ends when it is canceled or terminated') or diag(@errors);
 ok( wait_until(sub { relay('requests_now') == 0 }),
-	'the relay drops requests without a waiting session') or diag(relay('requests_now'));
+	'the relay drops requests whose sessions have ended') or diag(relay('requests_now'));
 kill 'CONT', @stopped;
-like($org1->query(ask('E9')), qr/^[0-9a-f]{64}$/m, 'the node is asked again when it answers');
+like($org1->query(ask('E9')), qr/^[0-9a-f]{64}$/m, 'a call succeeds when the node answers again');
 
 # the relay ends during a request: its session makes a connection itself
 my $pid = relay('pid');
@@ -117,12 +128,12 @@ ok(wait_until(sub { relay('requests_now') == 0 }), 'the relay ends')
   or diag(relay('requests_now'));
 kill 'CONT', @stopped;
 my ($output, $error, $status) = finish_query($session);
-is($status, 0, 'the call succeeds') or diag($error);
+is($status, 0, 'the call succeeds although the relay ended') or diag($error);
 ok(wait_until(sub { my $now = relay('pid'); $now ne '' && $now ne $pid }),
-	'another relay takes its place');
+	'another relay is started');
 $before = relay('requests');
-like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'which works');
-cmp_ok(relay('requests'), '>', $before, 'and is used');
+like($org1->query(ask('F2')), qr/^[0-9a-f]{64}$/m, 'a call succeeds with the new relay');
+cmp_ok(relay('requests'), '>', $before, 'the new relay carries requests');
 
 # the connections of the relay hang, but the node works: other sessions still reach it
 set_on_org1('fabric.relay_connections = 1');
@@ -133,16 +144,16 @@ my @stuck = map { start_query($org1->connection, ask("G$_")) } 1 .. $CONNECTIONS
 ok(wait_until(sub { relay('requests_now') > 0 }), 'requests hang');
 like($org1->query(ask('G9')),
 	qr/^[0-9a-f]{64}$/m,
-	'a session whose request would have to wait behind them makes a connection of its own');
+	"a session makes a connection of its own when the relay's connections hang");
 kill 'CONT', @stopped;
 is(scalar(grep { (finish_query($_))[2] == 0 } @stuck),
-	scalar(@stuck), 'the others succeed when they are answered');
+	scalar(@stuck), 'the hanging requests succeed when the node answers');
 
 # without a relay
 set_on_org1('fabric.relay_connections = 0');
 $before = relay('requests');
 is($org1->error_of(create_vehicle('D1')),
-	'', 'with fabric.relay_connections = 0 a session asks by itself');
-is(relay('requests'), $before, 'the relay has no part in it');
+	'', 'a session makes its own connections with fabric.relay_connections = 0');
+is(relay('requests'), $before, 'the relay carries no request with fabric.relay_connections = 0');
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 done_testing();

@@ -41,28 +41,32 @@ sub servers
 
 my $directory = "$base/my net";
 my ($status, $output) = network($directory, 'up', '--orgs', 2, '--orderers', 1, '--port', $port);
-is($status, 0, 'up') or diag($output);
+is($status, 0, 'tools/network up succeeds') or diag($output);
 like(
 	$output,
 	qr/^  Org1MSP:  psql -h '\Q$directory\E' -p (\d+) -U postgres fabric$/m,
-	'it says how to connect');
+	'tools/network up prints how to connect');
 my ($first_port) = $output =~ /-p (\d+)/;
 my ($command) = $output =~ /^  Org2MSP:  (psql .*)$/m;
 is(qx{$command -X -A -t -c "SELECT height FROM fabric.channels"},
-	"1\n", 'and this command works in a shell');
+	"1\n", 'the printed command works in a shell');
 ($status, $output) = network($directory, 'up');
-is("$status $output" =~ /^0 everything runs already$/m, 1, 'up again changes nothing')
+is("$status $output" =~ /^0 everything runs already$/m,
+	1, 'tools/network up changes nothing when all nodes run')
   or diag($output);
 ($status, $output) = network($directory, 'up', '--orgs', 3);
-isnt($status, 0, 'with another size it is refused');
+isnt($status, 0, 'tools/network up refuses another size');
 like(
 	$output,
 	qr/there is a network in .* already; tools\/network down removes it/,
-	'and says what to do');
+	'the error says how to remove the network');
 ($status, $output) = network($directory, 'status');
-is($status, 0, 'status');
-is(() = $output =~ /^org\d .* runs$/mg, 2, 'all run');
-like($output, qr/channel trade: height 1, orderer: leader in term \d+/, 'with their channels');
+is($status, 0, 'tools/network status succeeds');
+is(() = $output =~ /^org\d .* runs$/mg, 2, 'tools/network status shows two running nodes');
+like(
+	$output,
+	qr/channel trade: height 1, orderer: leader in term \d+/,
+	'tools/network status shows the channels');
 
 # a second network at the same time uses other ports; this one has two peers of one organization,
 # and its orderer in another one
@@ -70,22 +74,22 @@ my $second = "$base/second";
 ($status, $output) =
   network($second, 'up', '--orgs', 1, '--peers-per-org', 2, '--orderer-org', '--orderers', 1,
 	'--port', $port);
-is($status, 0, 'a second network beside it') or diag($output);
+is($status, 0, 'tools/network up starts a second network') or diag($output);
 like(
 	$output,
 	qr/^A network of 1 organizations with 2 peers each and an orderer organization with 1 orderers in/m,
-	'of another kind');
+	'the second network has two peers and an orderer organization');
 my ($second_port) = $output =~ /-p (\d+)/;
-isnt($second_port, $first_port, 'with another port');
+isnt($second_port, $first_port, 'the second network uses another port');
 my ($second_peer) = $output =~ /^  Org1MSP org1peer2:  (psql .*)$/m;
 is( qx{$second_peer -X -A -t -c "SELECT string_agg(concat_ws(' ', role, msp_id, consenter_id), ', ' ORDER BY address) FROM fabric.nodes"},
 	"peer Org1MSP, peer Org1MSP, orderer OrdererMSP 1\n",
-	'all nodes are in the configuration');
+	'the configuration names all nodes');
 ($status, $output) = network($second, 'status');
 like(
 	$output,
 	qr/^org1peer1 .*^org1peer2 +Org1MSP .*^orderer1 +OrdererMSP .* runs\n +channel trade: height 1, orderer: leader in term/ms,
-	'and in the status') or diag($output);
+	'tools/network status shows all nodes') or diag($output);
 
 foreach my $case (
 	[ [ '--peers-per-org', 0 ], qr/1 to 5 peers/ ],
@@ -94,22 +98,25 @@ foreach my $case (
 {
 	($status, $output) = network("$base/none", 'up', @{ $case->[0] });
 	isnt($status, 0, "@{ $case->[0] } is refused");
-	like($output, $case->[1], 'with a clear error');
+	like($output, $case->[1], 'the error says what is allowed');
 }
 
 # one at a time
 open(my $lock, '>>', "$directory/lock") or die "could not open the lock: $!\n";
 flock($lock, LOCK_EX | LOCK_NB) or die "the lock is held\n";
 ($status, $output) = network($directory, 'down');
-isnt($status, 0, 'while another program works on it, nothing is changed');
-like($output, qr/another program works on the network/, 'and it says so');
+isnt($status, 0, 'tools/network down fails while another program uses the network');
+like(
+	$output,
+	qr/another program works on the network/,
+	'the error says that another program uses the network');
 close $lock;
 
 ($status, $output) = network($directory, 'stop');
-is($status, 0, 'stop');
+is($status, 0, 'tools/network stop succeeds');
 ($status, $output) = network($directory, 'status');
-is($status, 1, 'status tells by its exit status that not all run');
-is(scalar(servers($directory)), 0, 'really');
+is($status, 1, 'tools/network status fails if not all nodes run');
+is(scalar(servers($directory)), 0, 'no server runs');
 # meanwhile another program uses its port
 my $thief = IO::Socket::INET->new(
 	LocalAddr => '127.0.0.1',
@@ -117,29 +124,34 @@ my $thief = IO::Socket::INET->new(
 	Listen => 1,
 	ReuseAddr => 1);
 ($status, $output) = network($directory, 'up');
-isnt($status, 0, 'a port that is in use');
+isnt($status, 0, 'tools/network up fails if a port is in use');
 like(
 	$output,
 	qr/node org1 did not start:.*could not bind.*Address already in use/s,
-	'is named in the server\'s words');
+	'the error has the words of the server');
 close $thief if $thief;
 ($status, $output) = network($directory, 'up');
-is($status, 0, 'when it is free again, up starts the stopped nodes') or diag($output);
-like($output, qr/^started /m, 'and says so');
+is($status, 0, 'tools/network up starts the stopped nodes when the port is free') or diag($output);
+like($output, qr/^started /m, 'tools/network up says that the nodes are started');
 # files that the tool did not make
 spew("$directory/letter", "dear diary\n");
 ($status, $output) = network($directory, 'down');
-is($status, 0, 'down') or diag($output);
-like($output, qr/is kept, with what others have put there/, 'leaves files of others');
+is($status, 0, 'tools/network down succeeds') or diag($output);
+like(
+	$output,
+	qr/is kept, with what others have put there/,
+	'tools/network down says that it keeps the files of others');
 is(join(' ', map { s{.*/}{}r } glob("\Q$directory\E/* \Q$directory\E/.s*")),
-	'letter', 'and nothing else');
+	'letter', 'tools/network down keeps only the files of others');
 is(scalar(servers($directory)), 0, 'no server is left');
-cmp_ok(scalar(servers($second)), '>', 0, 'but that of the other network');
+cmp_ok(scalar(servers($second)), '>', 0, 'the servers of the other network still run');
 ($status, $output) = network($second, 'down');
-is("$status $output", "0 stopped and removed\n", 'which is removed by its own command');
-ok(!-e $second, 'directory and all');
+is("$status $output", "0 stopped and removed\n", 'tools/network down removes the other network');
+ok(!-e $second, 'tools/network down removes the directory');
 ($status, $output) = network($second, 'down');
-is("$status $output", "0 there is no network in $second\n", 'down again finds nothing');
+is( "$status $output",
+	"0 there is no network in $second\n",
+	'tools/network down succeeds if there is no network');
 
 # ---- directories of others ----
 
@@ -166,18 +178,26 @@ foreach my $case (
 	foreach my $command (qw(up status stop down))
 	{
 		($status, $output) = network($foreign, $command, $command eq 'up' ? ('--orgs', 1) : ());
-		isnt($status, 0, "$name: $command is refused");
-		like($output, qr/choose another.* with FABRIC_NETWORK_DIR/, 'with a clear error')
-		  or diag($output);
+		isnt($status, 0, "$name: tools/network $command is refused");
+		like(
+			$output,
+			qr/choose another.* with FABRIC_NETWORK_DIR/,
+			"$name: the error says how to choose another directory") or diag($output);
 	}
-	is(slurp("$foreign/$file"), $content, "$name: it is still there");
+	is(slurp("$foreign/$file"), $content, "$name: the file still exists");
 	unlink "$foreign/$file", "$foreign/lock";
 }
 ($status, $output) = network('/proc/nowhere', 'up', '--orgs', 1);
-isnt($status, 0, 'a directory that cannot be made');
-like($output, qr/could not make \/proc\/nowhere: .*: choose another directory/, 'is named');
+isnt($status, 0, 'a directory that cannot be made is refused');
+like(
+	$output,
+	qr/could not make \/proc\/nowhere: .*: choose another directory/,
+	'the error names the directory that cannot be made');
 ($status, $output) = network("$base/" . 'x' x 100, 'up', '--orgs', 1);
-like($output, qr/is too long a path for sockets/, 'so is one whose path is too long');
+like(
+	$output,
+	qr/is too long a path for sockets/,
+	'a directory with a path that is too long for sockets is refused');
 
 # ---- interrupted ----
 
@@ -187,18 +207,25 @@ my $broken = "$base/broken";
 	my $log = '';
 	my $up =
 	  IPC::Run::start([ $tool, 'up', '--orgs', 2, '--port', $port ], '<', \'', '>', \$log, '2>&1');
-	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }), 'up is at work');
+	ok(wait_until(sub { $up->pump_nb; servers($broken) > 0 }),
+		'tools/network up has started servers');
 	$up->signal('INT');
 	$up->finish;
-	isnt($up->result(0), 0, 'a signal ends it');
-	like($log, qr/failed.*ended by SIGINT\nThe instances are stopped/s, 'and it says so');
-	is(scalar(servers($broken)), 0, 'when everything that it started has ended');
+	isnt($up->result(0), 0, 'a signal ends tools/network up');
+	like(
+		$log,
+		qr/failed.*ended by SIGINT\nThe instances are stopped/s,
+		'tools/network up reports the signal and that the instances are stopped');
+	is(scalar(servers($broken)), 0, 'no server is left after the signal');
 }
 ($status, $output) = network($broken, 'up');
-isnt($status, 0, 'after an interruption up does not continue with half a network');
-like($output, qr/was not finished: remove it with tools\/network down/, 'but says what to do');
+isnt($status, 0, 'tools/network up refuses to continue an unfinished network');
+like(
+	$output,
+	qr/was not finished: remove it with tools\/network down/,
+	'the error says how to remove the unfinished network');
 ($status, $output) = network($broken, 'down');
-is($status, 0, 'down') or diag($output);
+is($status, 0, 'tools/network down removes the unfinished network') or diag($output);
 is(scalar(servers($broken)), 0, 'no server is left');
-ok(!-e $broken, 'nor a file');
+ok(!-e $broken, 'no file is left');
 done_testing();

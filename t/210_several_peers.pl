@@ -62,13 +62,14 @@ SQL
 	$network->wait_for_height('trade', FabricTest::height_of($nodes[0], 'trade'));
 }
 
-subtest 'every peer calls and every node has the same' => sub {
+subtest 'every peer invokes, and all nodes have the same ledger' => sub {
 	deploy_registry($network, policy => $ALL);
 	$_->query(create_vehicle("V$_->{name}")) foreach @peers;
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
-	is(vehicles_of($_), 6, "$_->{name} has the vehicles") foreach $network->nodes;
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
+	is(vehicles_of($_), 6, "$_->{name} has all vehicles") foreach $network->nodes;
 	is(known($_, $_, 'is_own'), 't', "$_->{name} knows its own address") foreach $network->nodes;
-	is($_->query('SELECT count(*) FROM fabric.nodes WHERE is_own'), 1, '... and no other')
+	is($_->query('SELECT count(*) FROM fabric.nodes WHERE is_own'),
+		1, "$_->{name} knows one node as its own")
 	  foreach $network->nodes;
 	is( $org1->query(
 			"SELECT plan->'EndorsersByGroups'->'G0'->0->>'Endpoint', jsonb_array_length(plan->'EndorsersByGroups'->'G0'), plan->'Layouts' FROM fabric.endorsement_plan('trade', 'vehicles') AS plan"
@@ -77,7 +78,7 @@ subtest 'every peer calls and every node has the same' => sub {
 		'the plan has both peers of each organization, this node first');
 };
 
-subtest 'chaincode on the second peers alone' => sub {
+subtest 'only the second peers have the chaincode' => sub {
 	deploy_at('second', $ALL, @node{qw(org1peer2 org2peer2 org3peer2)});
 	# The caller's node has the chaincode; the other node of its organization does not, nor do the
 	# first nodes of the other organizations. Which node of an organization is asked first depends
@@ -88,8 +89,9 @@ subtest 'chaincode on the second peers alone' => sub {
 	my $session = 0;
 	ok( wait_until(
 			sub { $other1->query(calls(4, 'second', 'a' . ++$session)); $lacking->() ne '' }),
-		'one that lacks it is asked, and another one answers');
-	like($lacking->(), qr/"second[":]/, 'the view has its answer');
+		'a node without the chaincode is asked, and another node answers');
+	like($lacking->(), qr/"second[":]/,
+		'fabric.nodes shows the answer of the node without the chaincode');
 	# the caller's node lacks it
 	$org1->query(calls(8, 'second', 'b'));
 	is($org1->query("SELECT fabric.query('trade', 'second', 'get', 'b8')"),
@@ -98,7 +100,7 @@ subtest 'chaincode on the second peers alone' => sub {
 			"SELECT fabric.evaluate_transaction('trade', 'second', 'get', ARRAY['b8'], transient => '{\"a\": \"b\"}')"
 		) =~ s/^\\x//r,
 		unpack('H*', '8'),
-		'also with transient data, which other organizations do not get');
+		'a query with transient data goes to the other node of the organization');
 };
 
 subtest 'one peer of each organization is killed' => sub {
@@ -109,30 +111,32 @@ subtest 'one peer of each organization is killed' => sub {
 		$org1->query(join ";\n", map { create_vehicle("K$session$_") } 1 .. 4);
 	}
 	$node{org2peer2}->query(create_vehicle('L'));
-	is(vehicles_of($org1), 6 + 12 + 1, 'all is committed');
+	is(vehicles_of($org1), 6 + 12 + 1, 'every transaction is committed');
 };
 
-subtest 'no peer of an organization is left' => sub {
+subtest 'both peers of an organization are down' => sub {
 	$node{org2peer2}->kill_hard;
 	my $error = $org1->error_of(create_vehicle('lost'));
 	my ($first, $second) = map { $_->address } @node{qw(org2peer1 org2peer2)};
 	like(
 		$error,
 		qr/LF310.*Org2MSP \(\Q$first\E\): [^;]+; Org2MSP \(\Q$second\E\): |LF310.*Org2MSP \(\Q$second\E\): [^;]+; Org2MSP \(\Q$first\E\): /s,
-		'both nodes are named, with their reasons');
-	is(known($org1, $node{org2peer1}, 'state'), 'silent', 'the node that does not answer is shown');
+		'the error names both nodes with their reasons');
+	is(known($org1, $node{org2peer1}, 'state'),
+		'silent', 'fabric.nodes shows the node that does not answer');
 	like(
 		known($org1, $node{org2peer1}, 'last_error'),
 		qr/refused|closed|lost|terminat/i,
-		'with the reason');
+		'fabric.nodes shows the reason');
 	is( known(
 			$org1,
 			$node{org2peer1},
 			"last_error_at > now() - interval '5 min' AND coalesce(last_answer_at < last_error_at, true)"
 		),
 		't',
-		'and the times');
-	is(known($org1, $node{org3peer1}, 'state'), 'answers', 'and the nodes that answer');
+		'fabric.nodes shows the times');
+	is(known($org1, $node{org3peer1}, 'state'),
+		'answers', 'fabric.nodes shows the nodes that answer');
 	$_->start foreach @node{qw(org1peer2 org2peer1 org2peer2 org3peer2)};
 	my $calls = 0;
 	ok( wait_until(
@@ -141,10 +145,10 @@ subtest 'no peer of an organization is left' => sub {
 				known($org1, $node{org2peer1}, 'state') eq 'answers'
 				  && known($org1, $node{org2peer2}, 'state') eq 'answers';
 			}),
-		'both are asked again when they are back');
+		'both nodes are asked again after their start');
 };
 
-subtest 'an orderer is killed, be it the leader' => sub {
+subtest 'the leader of the orderers is killed' => sub {
 	my $leader = wait_for_leader($network, 'trade');
 	$leader->kill_hard;
 	foreach my $session (1 .. 3)
@@ -154,28 +158,28 @@ subtest 'an orderer is killed, be it the leader' => sub {
 	is( $org1->query(
 			"SELECT count(*) FROM fabric.world_state WHERE channel = 'trade' AND key LIKE 'O__'"),
 		9,
-		'transactions continue');
+		'transactions are committed without the leader');
 	$leader->start;
-	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
+	is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 };
 
-subtest 'an organization that has only orderers' => sub {
+subtest 'an organization has only orderers' => sub {
 	my $orderer = $node{orderer1};
 	like(
 		$orderer->error_of("SELECT fabric.approve_chaincode('trade', 'none', '1', 1, NULL)"),
-		qr/LF001.*"OrdererMSP" cannot approve chaincode.*no application organization/s,
-		'approves no chaincode');
+		qr/LF001.*"OrdererMSP" cannot approve chaincode.*not an application organization/s,
+		'an organization that has only orderers cannot approve chaincode');
 	like($orderer->error_of(create_vehicle('by an orderer')),
-		qr/LF\d\d\d/, 'nor has it clients that may call');
+		qr/LF\d\d\d/, 'a client of an organization that has only orderers cannot invoke');
 	like(
 		$org1->error_of(
 			"SELECT fabric.submit_transaction('trade', 'vehicles', 'create_vehicle', '{x,a,b,1,c,1}', endorsing_orgs => '{OrdererMSP}')"
 		),
 		qr/LF001.*"OrdererMSP" cannot be asked/s,
-		'and is asked for no endorsement');
+		'an organization that has only orderers cannot be asked for an endorsement');
 };
 
-subtest 'a peer with a falsified state' => sub {
+subtest 'a peer has a falsified state' => sub {
 	deploy_at('count', $ALL, @node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
 	$org1->query(calls(8, 'count', 'k'));
 	$network->wait_for_height('trade', FabricTest::height_of($org1, 'trade'));
@@ -189,10 +193,10 @@ subtest 'a peer with a falsified state' => sub {
 			"SELECT string_agg(value_text, ' ' ORDER BY key) FROM fabric.world_state WHERE channel = 'trade' AND namespace = 'count'"
 		),
 		'2 3 4 5 6 7 8 9',
-		'is replaced by the other one of its organization');
+		'the other node of the organization replaces a node with a falsified state');
 };
 
-subtest 'a policy that wants two identities of one organization' => sub {
+subtest 'a policy requires two identities of one organization' => sub {
 	deploy_at(
 		'pair',
 		"AND('Org2MSP.peer', 'Org2MSP.peer')",
@@ -206,6 +210,6 @@ SQL
 			"SELECT jsonb_path_query_array(plan->'Layouts', '\$[*].quantities_by_group.*') FROM fabric.endorsement_plan('trade', 'pair') AS plan"
 		),
 		'[2]',
-		'the plan says so');
+		'the plan has two endorsements of one organization');
 };
 done_testing();

@@ -24,16 +24,16 @@ is( $org1->query(
 		"SELECT string_agg(address || coalesce(' ' || consenter_id, ''), ',' ORDER BY consenter_id NULLS FIRST) FROM fabric.nodes WHERE role = 'orderer'"
 	),
 	join(',', $addresses[0], map { "$addresses[$_] $_" } 1 .. 3),
-	'the list and the consenters are shown');
+	'fabric.nodes shows the list and the consenters');
 deploy_registry($network, policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
 # each session begins at a random address
 $org1->query(create_vehicle("A$_")) foreach 1 .. 4;
 my $leader = wait_for_leader($network, 'trade');
 $leader->kill_hard;
 $org1->query(create_vehicle("B$_")) foreach 1 .. 4;
-is(vehicles_of($org1), 8, 'transactions continue without one of them');
+is(vehicles_of($org1), 8, 'transactions are committed while one orderer is down');
 $leader->start;
-is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same');
+is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 
 # endpoints of an organization, where it has any, are the only ones that count
 # (common/deliverclient/orderers/connection.go, Update)

@@ -69,8 +69,11 @@ foreach my $name (sort keys %changes)
 			},
 			60),
 		"$name: the block is refused");
-	like(last_error(), qr/does not belong to the chain/, "$name: the worker says so");
-	is(FabricTest::height_of($node, 'trade'), $height, "$name: nothing is stored");
+	like(
+		last_error(),
+		qr/does not belong to the chain/,
+		"$name: fabric.stat_workers shows the reason");
+	is(FabricTest::height_of($node, 'trade'), $height, "$name: no block is stored");
 	uninstall();
 	ok(wait_until(sub { FabricTest::height_of($node, 'trade') > $height }, 60),
 		"$name: the block is committed without the trigger");
@@ -81,7 +84,7 @@ install("NEW.envelope := '\\x00'::bytea ||\n"
 	  . "fabric_internal.envelope_bytes('trade', NEW.envelope); RETURN NEW;");
 $node->query("SELECT fabric.invoke('trade', 'counters', 'put', 'plain')");
 is($node->query("SELECT get_byte(envelope, 0) FROM $table ORDER BY block_number DESC LIMIT 1"),
-	'0', 'an envelope that is stored otherwise is accepted');
+	'0', 'an envelope that is stored in another form is accepted');
 uninstall();
 is($node->query("SELECT count(*) FROM fabric.verify_chain('trade')"), '0', 'the chain is whole');
 done_testing();

@@ -36,14 +36,14 @@ sub order_and_look
 	} @nodes;
 }
 
-is(scalar(() = map { trace_of($_) } @nodes), 0, 'no trace unless it is asked for');
+is(scalar(() = map { trace_of($_) } @nodes), 0, 'the log has no trace by default');
 
 $_->set("fabric.raft_trace = on\n") foreach @nodes;
 ok( wait_until(
 		sub {
 			order_and_look(sub { $_[0] > 0 });
 		}),
-	'after a reload each node traces a transaction');
+	'each node traces a transaction after a reload');
 
 my $leader = wait_for_leader($network, 'trade');
 my ($target, $third) = grep { $_ != $leader } @nodes;
@@ -64,7 +64,7 @@ ok( wait_until(
 			} trace_of($third);
 			return $handed_over && $term && $granted;
 		}),
-	'the logs of three nodes tell the hand-over: the offer, the campaign, a vote'
+	'the logs of three nodes have the offer, the campaign and a vote'
 ) or diag(map { "$_\n" } map { trace_of($_) } @nodes);
 
 my @odd = grep { !/^\d+ (?:follower|pre_candidate|candidate|leader) \d+: \S/ }
@@ -74,7 +74,7 @@ foreach my $node (@nodes)
 {
 	my @others = grep { !/^$node->{number} / } trace_of($node);
 
-	is(scalar(@others), 0, "$node->{name} traces its own decisions only") or diag(@others);
+	is(scalar(@others), 0, "$node->{name} traces only its own decisions") or diag(@others);
 }
 
 $_->set("fabric.raft_trace = off\n") foreach @nodes;
@@ -82,8 +82,8 @@ ok( wait_until(
 		sub {
 			order_and_look(sub { $_[0] == 0 });
 		}),
-	'after another reload nothing is traced');
-unlike(join("\n", map { trace_of($_) } @nodes), qr/T-\d/, 'no keys of transactions in the trace');
+	'nothing is traced after another reload');
+unlike(join("\n", map { trace_of($_) } @nodes), qr/T-\d/, 'the trace has no keys of transactions');
 
 $network->stop;
 done_testing();

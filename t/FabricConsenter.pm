@@ -97,7 +97,7 @@ sub order_as_leader
 			FabricWire::message(map { [ 1, $_ ] } @envelopes))
 	];
 
-	is($_, $last[0], 'the others have the same log') foreach @last[ 1 .. $#last ];
+	is($_, $last[0], 'all other consenters have the same log') foreach @last[ 1 .. $#last ];
 	foreach my $node (@$others)
 	{
 		my $message = FabricWire::raft_message(
@@ -114,7 +114,9 @@ sub order_as_leader
 			  . FabricWire::bytea($message)
 			  . ')');
 
-		is($output, "t\n", "$node->{name} is told by a leader of its own making") or diag($error);
+		is($output, "t\n",
+			"$node->{name} accepts a message of a consenter that makes itself the leader")
+		  or diag($error);
 	}
 }
 
