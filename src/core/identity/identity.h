@@ -273,6 +273,9 @@ extern const CryptoCertificate *signer_certificate(const Signer *signer);
 extern FbBytes signer_identity(const Signer *signer);
 extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator,
 							FbBytes *signature, FbError *error);
+/* the same for a message whose SHA-256 the caller has */
+extern FbStatus signer_sign_digest(const Signer *signer, const uint8_t digest[CRYPTO_SHA256_BYTES],
+								   FbAllocator *allocator, FbBytes *signature, FbError *error);
 
 /* ---- msp_manager.c: the MSPs of a channel, and the cache of its identities ---- */
 

@@ -100,3 +100,10 @@ signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator, FbByt
 {
 	return crypto_sign(signer->key, message, allocator, signature, error);
 }
+
+FbStatus
+signer_sign_digest(const Signer *signer, const uint8_t digest[CRYPTO_SHA256_BYTES],
+				   FbAllocator *allocator, FbBytes *signature, FbError *error)
+{
+	return crypto_sign_digest(signer->key, digest, allocator, signature, error);
+}

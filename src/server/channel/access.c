@@ -49,15 +49,19 @@ access_verify(void *context, const Identity *identity, const PolicySignature *si
 	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
 }
 
-void
-access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts, size_t parts_count)
+FbBytes
+access_sign(const Signer *signer, const uint8_t message_digest[CRYPTO_SHA256_BYTES])
 {
-	uint8_t message_digest[CRYPTO_SHA256_BYTES];
 	uint8_t digest[32];
+	FbBytes signature;
+	FbError error;
 
-	crypto_sha256_parts(parts, parts_count, message_digest);
-	verification_digest(identity, signature, message_digest, digest);
+	error_check(signer_sign_digest(signer, message_digest, memory_allocator(CurrentMemoryContext),
+								   &signature, &error),
+				&error);
+	verification_digest(signer_identity(signer), signature, message_digest, digest);
 	shmem_verified_add(digest);
+	return signature;
 }
 
 static PolicySignature
@@ -95,6 +99,17 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 	return identity;
 }
 
+/* the PolicyVerify of a message that access_authenticate has accepted: its only signature is valid
+ */
+static FbStatus
+verify_authenticated(void *context, const Identity *identity, const PolicySignature *signature,
+					 size_t index, bool *valid, FbError *error)
+{
+	*valid = true;
+	return FB_OK;
+}
+
+/* for an authenticated message */
 static void
 access_check_signature(const Channel *channel, const char *policy_path,
 					   const SignedMessage *message)
@@ -107,7 +122,7 @@ access_check_signature(const Channel *channel, const char *policy_path,
 	FbStatus status;
 
 	error_check(policy_signatures_create(allocator, channel->bundle->msps, &signature, 1,
-										 access_verify, NULL, &set, &error),
+										 verify_authenticated, NULL, &set, &error),
 				&error);
 	status = policy_require(allocator, policy, set, &error);
 	if (status == FB_POLICY_NOT_SATISFIED)

@@ -219,7 +219,10 @@ extern void access_check_time(int64 seconds, int32 nanos);
 extern FbStatus access_verify(void *context, const Identity *identity,
 							  const PolicySignature *signature, size_t index, bool *valid,
 							  FbError *error);
-extern void access_note_verified(FbBytes identity, FbBytes signature, const FbBytes *parts,
-								 size_t parts_count);
+/*
+ * Sign the message with this SHA-256 with a key that this node holds, and add the signature to the
+ * verified set: this node does not verify it again. Raises FB_CRYPTO_FAILURE
+ */
+extern FbBytes access_sign(const Signer *signer, const uint8_t message_digest[CRYPTO_SHA256_BYTES]);
 
 #endif

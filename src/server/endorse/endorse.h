@@ -19,7 +19,7 @@ typedef struct Endorsement
 } Endorsement;
 
 /*
- * Endorse a signed proposal with this node's identity.
+ * Endorse a signed proposal for its channel with this node's identity.
  *
  * min_height: wait until this node has that many blocks of the channel, at most half of
  * fabric.endorsement_timeout, so that the answer still arrives before the caller gives up; then
@@ -30,10 +30,10 @@ typedef struct Endorsement
  * Private plaintext is stored durably before this returns. A refusal of the chaincode is a result
  * (endorsement->refusal), not an error. Raises the errors for which a peer refuses a proposal
  * (FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT, FB_DUPLICATE_TXID, FB_ACCESS_DENIED,
- * FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...), FB_CHANNEL_NOT_FOUND, FB_CHAINCODE_NOT_FOUND.
+ * FB_INVALID_SIGNATURE, FB_CERTIFICATE_EXPIRED ...), FB_CHAINCODE_NOT_FOUND.
  */
-extern void endorser_endorse(const ProposalView *proposal, uint64 min_height, uint64 seen_height,
-							 Endorsement *endorsement);
+extern void endorser_endorse(const Channel *channel, const ProposalView *proposal,
+							 uint64 min_height, uint64 seen_height, Endorsement *endorsement);
 
 /* an encoded ProposalResponse for another node, palloc'ed */
 extern FbBytes endorser_pack_response(const Endorsement *endorsement);
@@ -48,7 +48,8 @@ extern void endorser_check_refusal(const Endorsement *endorsement);
  * Run a query: like endorser_endorse, but nothing is signed or stored. A refusal is a result here
  * too. Works on a hot standby.
  */
-extern void endorser_evaluate(const ProposalView *proposal, Endorsement *endorsement);
+extern void endorser_evaluate(const Channel *channel, const ProposalView *proposal,
+							  Endorsement *endorsement);
 
 /* ---- interest.c: the chaincodes and collections that a transaction touches ---- */
 

@@ -92,11 +92,10 @@ wait_for_height(const Channel *channel, uint64 min_height)
 			 errhint("Try again; if the problem persists, see fabric.stat_workers on this node.")));
 }
 
-/* check creator, timestamp, duplicate and access */
+/* check creator, timestamp, duplicate and access; returns the channel at min_height */
 static const Channel *
-check_proposal(FbAllocator *allocator, const ProposalView *view, uint64 min_height)
+check_proposal(const Channel *channel, const ProposalView *view, uint64 min_height)
 {
-	const Channel *channel = channel_open(fb_text_copy(allocator, view->channel_id));
 	const SystemChaincode *system = system_chaincode_find(view->chaincode_name);
 	/* NULL: the system chaincode checks access for each of its functions */
 	const char *resource = system != NULL ? system->proposal_resource : "peer/Propose";
@@ -226,25 +225,21 @@ pack_event(FbAllocator *allocator, const ProposalView *view, const SimulationRes
 	return bytes;
 }
 
-/*
- * Sign payload and identity. The signature is noted as verified, so that this node's committer does
- * not verify it again.
- */
+/* sign payload and identity */
 static void
 endorse_sign(FbAllocator *allocator, const Channel *channel, ProposalResponse *response)
 {
 	const Signer *signer = node_channel_signer(channel);
 	FbBytes message;
-	FbBytes parts[FB_POLICY_MESSAGE_PARTS_MAX] = {response->payload, signer_identity(signer)};
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 	FbError error;
 
 	response->endorser = signer_identity(signer);
 	error_check(response_endorsement_message(allocator, response->payload, response->endorser,
 											 &message, &error),
 				&error);
-	error_check(signer_sign(signer, message, allocator, &response->signature, &error), &error);
-	access_note_verified(response->endorser, response->signature, parts,
-						 FB_POLICY_MESSAGE_PARTS_MAX);
+	crypto_sha256(message, digest);
+	response->signature = access_sign(signer, digest);
 }
 
 /*
@@ -280,19 +275,18 @@ endorse_store_private(const Channel *channel, const ProposalView *view, FbBytes 
 }
 
 void
-endorser_endorse(const ProposalView *view, uint64 min_height, uint64 seen_height,
-				 Endorsement *endorsement)
+endorser_endorse(const Channel *channel, const ProposalView *view, uint64 min_height,
+				 uint64 seen_height, Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	ProposalResponse *response = &endorsement->response;
 	ResponsePayload payload = {0};
-	const Channel *channel;
 	SimulationResult result;
 	FbError error;
 
 	*endorsement = (Endorsement) {.proposal = view};
 	(void) node_signer(); /* a node that cannot sign need not simulate */
-	channel = check_proposal(allocator, view, min_height);
+	channel = check_proposal(channel, view, min_height);
 	(void) node_channel_signer(
 		channel); /* nor simulate if the channel does not accept its certificate */
 	/*
@@ -337,14 +331,13 @@ endorser_pack_response(const Endorsement *endorsement)
 }
 
 void
-endorser_evaluate(const ProposalView *view, Endorsement *endorsement)
+endorser_evaluate(const Channel *channel, const ProposalView *view, Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	const Channel *channel;
 	SimulationResult result;
 
 	*endorsement = (Endorsement) {.proposal = view};
-	channel = check_proposal(allocator, view, 0);
+	channel = check_proposal(channel, view, 0);
 	/* a query sees the same state as the other queries of its SQL transaction (REPEATABLE READ) */
 	endorse_run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);

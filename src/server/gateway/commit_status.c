@@ -141,11 +141,30 @@ submit_if_due(Resubmission *again, const Channel *channel, ChannelSlot *slot, co
 	return false;
 }
 
-static void
-wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
-				const Envelope *envelope, GatewayStatus *status)
+void
+commit_expect(const Channel *channel, const char *tx_id)
 {
-	const Channel *channel = channel_open(channel_name);
+	ChannelSlot *slot = channel_slot(channel);
+
+	if (slot != NULL)
+		waiter_enter(slot, fb_bytes_of_text(tx_id));
+}
+
+/* Is it committed? If not, a block with it ends the next sleep: so this enters before it looks. */
+static bool
+enter_and_look_up(const Channel *channel, ChannelSlot *slot, const char *tx_id,
+				  GatewayStatus *status)
+{
+	if (slot != NULL)
+		waiter_enter(slot, fb_bytes_of_text(tx_id));
+	return status_look_up(channel, tx_id, status);
+}
+
+void
+commit_wait(const Channel *channel, const char *tx_id, int timeout_ms, const Envelope *envelope,
+			GatewayStatus *status)
+{
+	const char *channel_name = channel->name;
 	ChannelSlot *slot = channel_slot(channel);
 	int ledger_id = channel->ledger->id;
 	uint64 label = answer_label(channel_name, ANSWER_COMMIT, FB_BYTES_EMPTY);
@@ -157,21 +176,19 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
 						  .term = slot != NULL ? raft_term(slot) : 0,
 						  .pause_ms = Min(Max(answer_patience_ms(label), RESUBMIT_MS_MIN),
 										  RESUBMIT_FIRST_MS_MAX)};
+	/* this session has submitted it after commit_expect: a block that has it wakes the session */
+	bool expected = envelope != NULL && slot != NULL;
 
 	memset(status, 0, sizeof(*status));
 	for (;;)
 	{
-		/* before the look-up, so that a block committed after the look-up ends the sleep */
-		if (slot != NULL && timeout_ms > 0)
-			waiter_enter(slot, fb_bytes_of_text(tx_id));
-		if (status_look_up(channel, tx_id, status))
+		if (!expected && enter_and_look_up(channel, slot, tx_id, status))
 		{
 			if (envelope != NULL && !again.leader_changed)
 				answer_note_time(label, clock_ms() - began_ms);
 			return;
 		}
-		if (timeout_ms == 0)
-			return;
+		expected = false;
 		shmem_require();
 		now = GetCurrentTimestamp();
 		if (now >= deadline)
@@ -191,11 +208,19 @@ wait_for_commit(const char *channel_name, const char *tx_id, int timeout_ms,
 
 void
 gateway_commit_status(const char *channel_name, const char *tx_id, int timeout_ms,
-					  const Envelope *envelope, GatewayStatus *status)
+					  GatewayStatus *status)
 {
+	const Channel *channel = channel_open(channel_name);
+
+	memset(status, 0, sizeof(*status));
+	if (timeout_ms == 0)
+	{
+		(void) status_look_up(channel, tx_id, status);
+		return;
+	}
 	PG_TRY();
 	{
-		wait_for_commit(channel_name, tx_id, timeout_ms, envelope, status);
+		commit_wait(channel, tx_id, timeout_ms, NULL, status);
 	}
 	PG_FINALLY();
 	{

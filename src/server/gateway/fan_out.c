@@ -137,7 +137,8 @@ endorse_here(FanOut *fan_out, const uint32_t *chosen, size_t chosen_count)
 
 		if (fan_out->plan->members[chosen[i]].address != NULL || branch->answered)
 			continue;
-		endorser_endorse(fan_out->proposal, branch->wanted_height, 0, &endorsement);
+		endorser_endorse(fan_out->channel, fan_out->proposal, branch->wanted_height, 0,
+						 &endorsement);
 		if (endorsement.refusal != NULL)
 		{
 			if (is_final(&endorsement))
@@ -557,8 +558,13 @@ fan_out_endorse(const Channel *channel, const ProposalView *proposal, List *orga
 	gather_answers(&fan_out, &chosen, &chosen_count);
 	release_calls(&fan_out);
 	responses = palloc0(chosen_count * sizeof(ProposalResponse) + 1);
+	transaction->height = 0;
 	for (size_t i = 0; i < chosen_count; i++)
+	{
 		responses[i] = fan_out.branches[chosen[i]].response;
+		if (fan_out.plan->members[chosen[i]].address == NULL)
+			transaction->height = fan_out.branches[chosen[i]].height;
+	}
 	error_check(envelope_assemble(fan_out.allocator, proposal, responses, chosen_count,
 								  &transaction->payload, &error),
 				&error);

@@ -43,6 +43,7 @@ typedef struct GatewayTransaction
 	EnvelopePayload payload;  /* common.Payload and its SHA-256, which the client signs */
 	FbBytes result;			  /* the chaincode's return value */
 	FbBytes response_payload; /* the bytes that the endorsers signed */
+	uint64 height; /* number of blocks that this node's endorsement saw; 0: it did not endorse */
 	char tx_id[TX_ID_LENGTH + 1];
 } GatewayTransaction;
 
@@ -76,10 +77,10 @@ typedef struct GatewayStatus
 
 /*
  * Wait until the transaction is on this node's ledger, at most timeout_ms milliseconds; 0: look
- * once. If envelope is not NULL, it is submitted again when the orderer may have lost it.
+ * once. Raises FB_CHANNEL_NOT_FOUND, also when the node leaves the channel meanwhile
  */
 extern void gateway_commit_status(const char *channel, const char *tx_id, int timeout_ms,
-								  const Envelope *envelope, GatewayStatus *status);
+								  GatewayStatus *status);
 
 /*
  * Raise the error of a transaction that is not VALID: FB_MVCC_READ_CONFLICT with key, versions and

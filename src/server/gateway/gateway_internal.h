@@ -260,6 +260,18 @@ extern void submit_in_doubt(const Channel *channel, const Envelope *envelope, Do
 extern FbStatus submit_again(const Channel *channel, const Envelope *envelope, TimestampTz deadline,
 							 FbError *error);
 
+/* ---- commit_status.c ---- */
+
+/*
+ * The commit of a transaction that this session submits. expect: before it is submitted, so that no
+ * look-up is needed before a block has it. wait: as gateway_commit_status, but the envelope is
+ * submitted again when the orderer may have lost it. The caller ends both with waiter_leave, also
+ * after an error.
+ */
+extern void commit_expect(const Channel *channel, const char *tx_id);
+extern void commit_wait(const Channel *channel, const char *tx_id, int timeout_ms,
+						const Envelope *envelope, GatewayStatus *status);
+
 /* ---- hot_keys.c ---- */
 
 /*
@@ -267,7 +279,7 @@ extern FbStatus submit_again(const Channel *channel, const Envelope *envelope, T
  * writes. The caller gives the turns back with turns_end, also after an error. True when one of the
  * keys was written since it was read: the transaction would be invalid and must be endorsed again.
  */
-extern bool hot_keys_take_turns(const Channel *channel, FbBytes response_payload);
+extern bool hot_keys_take_turns(const Channel *channel, const GatewayTransaction *transaction);
 
 /* ---- refusal.c: pass a chaincode's error to the client ---- */
 

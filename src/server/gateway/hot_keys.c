@@ -125,7 +125,7 @@ keys_changed(const Channel *channel, const HotKey *keys, int count)
 }
 
 bool
-hot_keys_take_turns(const Channel *channel, FbBytes response_payload)
+hot_keys_take_turns(const Channel *channel, const GatewayTransaction *transaction)
 {
 	ChannelSlot *slot = channel_slot(channel);
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), guc_hot_key_timeout);
@@ -134,10 +134,11 @@ hot_keys_take_turns(const Channel *channel, FbBytes response_payload)
 	int count;
 
 	if (slot == NULL || guc_hot_key_timeout == 0 ||
-		(count = list_keys(channel, response_payload, keys)) <= 0)
+		(count = list_keys(channel, transaction->response_payload, keys)) <= 0)
 		return false;
 	for (int i = 0; i < count; i++)
 		if (!turn_take(slot, keys[i].hash, until, &waited))
 			break;
-	return keys_changed(channel, keys, count);
+	/* without a block since this node simulated, nothing was written since then */
+	return slot_height(slot) != transaction->height && keys_changed(channel, keys, count);
 }

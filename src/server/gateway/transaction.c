@@ -46,23 +46,6 @@ gateway_new_proposal(const GatewayRequest *request, FbBytes creator, ProposalVie
 	transaction_new_proposal(request, creator, proposal);
 }
 
-/*
- * Sign as the client. The signature is noted as verified, so that this node does not verify it
- * again.
- */
-static FbBytes
-sign_as(const Signer *signer, FbBytes message)
-{
-	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	FbBytes parts[FB_POLICY_MESSAGE_PARTS_MAX] = {message};
-	FbBytes signature;
-	FbError error;
-
-	error_check(signer_sign(signer, message, allocator, &signature, &error), &error);
-	access_note_verified(signer_identity(signer), signature, parts, FB_POLICY_MESSAGE_PARTS_MAX);
-	return signature;
-}
-
 /* sign and submit an endorsed transaction, and wait for its commit */
 static void
 submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
@@ -75,17 +58,18 @@ submit_and_wait(const Channel *channel, const Signer *signer, bool wait,
 	FbError error;
 
 	error_check(envelope_pack(allocator, transaction->payload.bytes,
-							  sign_as(signer, transaction->payload.bytes), &bytes, &error),
+							  access_sign(signer, transaction->payload.digest), &bytes, &error),
 				&error);
 	error_check(envelope_parse(allocator, bytes, &envelope, &error), &error);
 	FAULT_POINT("gateway_before_submit");
 	doubt_begin(&doubt, fb_bytes_of_text(transaction->tx_id));
+	if (wait)
+		commit_expect(channel, transaction->tx_id);
 	slow_call_enter(CALL_SUBMITTING);
 	submit_in_doubt(channel, &envelope, &doubt);
 	slow_call_enter(CALL_COMMITTING);
 	if (wait)
-		gateway_commit_status(channel->name, transaction->tx_id, guc_commit_timeout, &envelope,
-							  status);
+		commit_wait(channel, transaction->tx_id, guc_commit_timeout, &envelope, status);
 	doubt_end(&doubt);
 }
 
@@ -96,7 +80,7 @@ take_turns(const Channel *channel, const GatewayTransaction *transaction)
 	bool changed;
 
 	slow_call_enter(CALL_TAKING_TURNS);
-	changed = hot_keys_take_turns(channel, transaction->response_payload);
+	changed = hot_keys_take_turns(channel, transaction);
 	slow_call_enter(CALL_ENDORSING);
 	return changed;
 }
@@ -116,7 +100,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	PG_TRY();
 	{
 		transaction_new_proposal(request, signer_identity(signer), &proposal);
-		proposal.signature = sign_as(signer, proposal.bytes);
+		proposal.signature = access_sign(signer, proposal.digest);
 		fan_out_endorse(channel, &proposal, request->endorsing_organizations, transaction);
 		if (wait && take_turns(channel, transaction))
 			fan_out_endorse(channel, &proposal, request->endorsing_organizations, transaction);
@@ -124,6 +108,7 @@ gateway_submit_transaction(const GatewayRequest *request, const Signer *signer, 
 	}
 	PG_FINALLY();
 	{
+		waiter_leave();
 		turns_end();
 		slow_call_end(request, transaction->tx_id);
 	}
@@ -358,7 +343,7 @@ transaction_evaluate(const Channel *channel, const ProposalView *proposal)
 
 	if (!runs_here(channel, proposal, allocator, &error))
 		return evaluate_elsewhere(channel, proposal, &error);
-	endorser_evaluate(proposal, &endorsement);
+	endorser_evaluate(channel, proposal, &endorsement);
 	if (endorsement.refusal != NULL)
 		refusal_raise(proposal, guc_node_msp_id, NULL, endorsement.refusal, NULL);
 	return endorsement.response.response.payload;
@@ -379,6 +364,6 @@ gateway_query(const GatewayRequest *request, const Signer *signer)
 	ProposalView proposal;
 
 	transaction_new_proposal(request, signer_identity(signer), &proposal);
-	proposal.signature = sign_as(signer, proposal.bytes);
+	proposal.signature = access_sign(signer, proposal.digest);
 	return transaction_evaluate(channel, &proposal);
 }

@@ -240,8 +240,7 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 	const char *name;
 
 	gateway_commit_status(argument_text(fcinfo, 0, "channel"), argument_text(fcinfo, 1, "tx_id"),
-						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout), NULL,
-						  &status);
+						  argument_milliseconds(fcinfo, 2, "timeout", guc_commit_timeout), &status);
 	name = tx_code_name(status.code);
 	values[0] = Int64GetDatum((int64) status.block_number);
 	values[1] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));

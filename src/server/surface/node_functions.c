@@ -20,8 +20,9 @@ endorse_proposal(FunctionCallInfo fcinfo, const ProposalView *proposal)
 
 	argument_require(fcinfo, 1, "min_height");
 	argument_require(fcinfo, 2, "seen_height");
-	endorser_endorse(proposal, (uint64) Max(PG_GETARG_INT64(1), 0),
-					 (uint64) Max(PG_GETARG_INT64(2), 0), &endorsement);
+	endorser_endorse(channel_open(memory_cstring(proposal->channel_id)), proposal,
+					 (uint64) Max(PG_GETARG_INT64(1), 0), (uint64) Max(PG_GETARG_INT64(2), 0),
+					 &endorsement);
 	endorser_check_refusal(&endorsement);
 	values[0] = PointerGetDatum(memory_bytea(endorser_pack_response(&endorsement)));
 	values[1] = Int64GetDatum((int64) endorsement.height);
