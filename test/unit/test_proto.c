@@ -57,8 +57,8 @@ test_real_blocks(void)
 						 FB_OK);
 		}
 		/*
-		 * Every shorter prefix is truncated or lacks a field; none may crash, and the last byte
-		 * matters.
+		 * A block that is cut off is refused. The prefixes are those of the last 2000 bytes, which
+		 * hold the metadata and the end of the data, in steps that meet all kinds of bytes.
 		 */
 		for (size_t size = bytes.size > 2000 ? bytes.size - 2000 : 0; size < bytes.size; size += 37)
 			CHECK(proto_check(&common__block__descriptor, fb_bytes(bytes.data, size), &error) !=
@@ -77,17 +77,13 @@ test_canonical(void)
 		const char *hex;
 		bool canonical;
 	} cases[] = {
-		{"0a0170120173", true},
+		{"0a0170120173", true},		   /* as an encoder writes it */
 		{"1201730a0170", false},	   /* order */
 		{"0a01700a0170120173", false}, /* a field twice */
-		{"0a8100701201731a00", false}, /* an unknown field; a length in two bytes */
-		{"0a81007012"
-		 "0173",
-		 false},
-		{"0a0012"
-		 "0173",
-		 false},					 /* an empty field that an encoder omits */
-		{"0a01701201731800", false}, /* an unknown field */
+		{"0a8100701201731a00", false}, /* a length in two bytes, and an unknown field */
+		{"0a810070120173", false},	   /* a length in two bytes */
+		{"0a00120173", false},		   /* an empty field that an encoder omits */
+		{"0a01701201731800", false},   /* an unknown field */
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -198,7 +194,10 @@ test_unusual(void)
 		CHECK_STATUS(proto_unpack(unusual->descriptor, bytes, &arena.allocator, &message, &error),
 					 FB_OK);
 		CHECK_STATUS(proto_pack(message, &arena.allocator, &packed, &error), FB_OK);
-		/* unknown fields of plain types stay in a message that has nothing else unusual */
+		/*
+		 * proto_unpack drops unknown fields only where it has to rewrite the message; they are
+		 * dropped here, so that all cases are compared in the same way
+		 */
 		CHECK_STATUS(proto_normalize(unusual->descriptor, packed, &arena.allocator, &normal,
 									 &error),
 					 FB_OK);
@@ -220,8 +219,12 @@ test_unusual(void)
 	fb_arena_reset(&arena);
 }
 
+/*
+ * a field of this tag and content; empty_part_too: the message is sent in two parts, the second one
+ * empty
+ */
 static FbBytes
-field_of(uint8_t tag, FbBytes content, bool and_an_empty_one)
+field_of(uint8_t tag, FbBytes content, bool empty_part_too)
 {
 	FbBuffer buffer;
 	FbBytes bytes;
@@ -233,7 +236,7 @@ field_of(uint8_t tag, FbBytes content, bool and_an_empty_one)
 		fb_buffer_append_byte(&buffer, (uint8_t) (size | 0x80));
 	fb_buffer_append_byte(&buffer, (uint8_t) size);
 	fb_buffer_append_bytes(&buffer, content);
-	if (and_an_empty_one)
+	if (empty_part_too)
 	{
 		fb_buffer_append_byte(&buffer, tag);
 		fb_buffer_append_byte(&buffer, 0);
@@ -242,7 +245,10 @@ field_of(uint8_t tag, FbBytes content, bool and_an_empty_one)
 	return bytes;
 }
 
-/* nested parts: each level copies everything below to join it, so there is a limit */
+/*
+ * Messages sent in parts, at each level of nesting: joining the parts of one level copies all
+ * levels below, so there is a limit of the bytes that are copied.
+ */
 static void
 test_many_parts(void)
 {
@@ -299,29 +305,15 @@ test_malformed(void)
 		{&common__channel_header__descriptor, "2202c3a4", FB_OK},			   /* U+00E4 */
 		{&common__channel_header__descriptor, "2201c3", FB_MALFORMED_MESSAGE}, /* invalid UTF-8 */
 		{&common__channel_header__descriptor, "2203eda080", FB_MALFORMED_MESSAGE}, /* a surrogate */
-		{&msp__serialized_identity__descriptor,
-		 "0a0361"
-		 "0062",
+		{&msp__serialized_identity__descriptor, "0a03610062",
 		 FB_MALFORMED_MESSAGE}, /* U+0000 in a string */
-		{&common__channel_header__descriptor,
-		 "220361"
-		 "0062",
+		{&common__channel_header__descriptor, "2203610062",
 		 FB_OK}, /* in a field where a valid transaction may have it */
-		{&protos__response__descriptor,
-		 "120361"
-		 "0062",
-		 FB_OK},
+		{&protos__response__descriptor, "1203610062", FB_OK},
 		{&protos__response__descriptor, "1201ff", FB_MALFORMED_MESSAGE},
-		{&protos__chaincode_event__descriptor,
-		 "0a010012010"
-		 "01a0100",
-		 FB_OK},
+		{&protos__chaincode_event__descriptor, "0a01001201001a0100", FB_OK},
 		{&protos__chaincode_event__descriptor, "1a01ff", FB_MALFORMED_MESSAGE},
-		{&protos__chaincode_id__descriptor,
-		 "0a0100"
-		 "120100"
-		 "1a0100",
-		 FB_OK},
+		{&protos__chaincode_id__descriptor, "0a01001201001a0100", FB_OK},
 		{&protos__chaincode_id__descriptor, "1a01ff", FB_MALFORMED_MESSAGE},
 		{&rwset__ns_read_write_set__descriptor, "0a0100", FB_OK},
 		{&rwset__ns_read_write_set__descriptor, "0a01ff", FB_MALFORMED_MESSAGE},
@@ -357,10 +349,7 @@ test_malformed(void)
 					 cases[i].status);
 		CHECK((message != NULL) == (cases[i].status == FB_OK));
 	}
-	CHECK_STATUS(proto_check(&common__channel_header__descriptor,
-							 from_hex("0801"
-									  "2201c3"),
-							 &error),
+	CHECK_STATUS(proto_check(&common__channel_header__descriptor, from_hex("08012201c3"), &error),
 				 FB_MALFORMED_MESSAGE);
 	CHECK_TEXT(error.message, "malformed message of type common.ChannelHeader");
 	CHECK_TEXT(error.detail,
@@ -416,7 +405,7 @@ test_limits(void)
 							 fb_bytes("", (size_t) FB_MESSAGE_BYTES_MAX + 1), &error),
 				 FB_LIMIT_EXCEEDED);
 
-	/* the number of fields, in repeated numbers */
+	/* the number of fields: each number of a repeated field counts */
 	big = calloc(1, FB_MESSAGE_FIELDS_MAX + 10);
 	big[0] = 0x0a;
 	big[1] = 0x80 | (FB_MESSAGE_FIELDS_MAX & 0x7f);

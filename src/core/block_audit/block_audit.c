@@ -10,11 +10,13 @@ read_previous(Audit *audit, FbBytes bytes, AuditPrevious *previous, FbError *err
 	FbStatus status = block_parse(bytes, audit->allocator, &view, error);
 	FbBytes slot;
 
+	if (audit_is_failure(status))
+		return status;
 	if (status != FB_OK)
 	{
-		if (!audit_is_failure(status))
-			error->status = FB_INVALID_ARGUMENT;
-		return error->status;
+		/* it is not what is audited: the caller has to give one that can be read */
+		error->status = FB_INVALID_ARGUMENT;
+		return FB_INVALID_ARGUMENT;
 	}
 	memset(previous, 0, sizeof(*previous));
 	previous->header = view.header;
@@ -28,8 +30,8 @@ read_previous(Audit *audit, FbBytes bytes, AuditPrevious *previous, FbError *err
 }
 
 /*
- * Are the bytes those that Go writes for this content, without unknown fields and in the same
- * order?
+ * Are these the bytes that Go writes for this content: every field once, in the order of the
+ * numbers, in its shortest form, and no field that Fabric does not have?
  */
 static FbStatus
 check_encoding(Audit *audit, FbBytes bytes, FbError *error)

@@ -47,7 +47,7 @@ typedef struct Audit
 	void *report_context;
 
 	/* the other fields are private: set them to zero */
-	bool stopped;
+	bool stopped; /* report has said so */
 	size_t problems_count;
 } Audit;
 

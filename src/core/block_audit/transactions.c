@@ -7,8 +7,8 @@
 #include <inttypes.h>
 
 /*
- * Does the code depend only on the bytes of a transaction? Other codes depend on the ledger before
- * it.
+ * Can this code be found from the bytes of a transaction alone? For the others, VALID among them,
+ * the ledger before it must be known.
  */
 static bool
 is_code_of_bytes(int code)
@@ -36,7 +36,10 @@ name_of_code(int code)
 	return name != NULL ? name : "unknown";
 }
 
-/* The code must be `expected`. also_allowed: another possible code, or equal to expected. */
+/*
+ * The code must be `expected` or `also_allowed`, which is the same if there is no choice. why: the
+ * reason for the expected code, or "".
+ */
 static void
 expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed, const char *why)
 {
@@ -51,16 +54,21 @@ expect_code(Audit *audit, size_t index, int code, int expected, int also_allowed
 typedef struct Findings
 {
 	TxView view;
-	TxCode code;			   /* from its bytes, without its signatures */
-	TxCode code_before_action; /* of the checks before the check for duplicates */
-	bool has_creator;		   /* the envelope could be read */
+	TxCode code; /* from its bytes, as if its signatures were valid */
+	/*
+	 * The same, but VALID if only check_action found something: validation looks for duplicates
+	 * before it, so that DUPLICATE_TXID may be right too.
+	 */
+	TxCode code_before_action;
+	bool has_creator; /* the envelope could be read */
 	bool signed_by_creator;
 	FbError why; /* empty message: there is no problem, or the code says enough */
 	FbError signature_why;
 } Findings;
 
+/* with_signature: verify the creator's, which is slow */
 static FbStatus
-look_at_transaction(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings,
+examine_transaction(Audit *audit, FbBytes envelope, bool with_signature, Findings *findings,
 					FbError *error)
 {
 	FbBytes channel_id;
@@ -129,7 +137,7 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 {
 	Findings findings;
 
-	FB_TRY(look_at_transaction(audit, envelope, true, &findings, error));
+	FB_TRY(examine_transaction(audit, envelope, true, &findings, error));
 	if (code == -1)
 	{
 		if (findings.code != TX_VALID)
@@ -150,11 +158,12 @@ check_one(Audit *audit, size_t index, FbBytes envelope, int code, FbError *error
 	else if (findings.code != TX_VALID)
 		expect_code(audit, index, code, findings.code, TX_DUPLICATE_TXID, findings.why.message);
 	else if (is_code_of_bytes(code))
+		/* the bytes have no fault, so that no code of a fault in them can be right */
 		expect_code(audit, index, code, TX_VALID, TX_VALID, "");
 	if (findings.has_creator && !findings.signed_by_creator && code != TX_BAD_CREATOR_SIGNATURE)
 		audit_problem(audit, (int64_t) index, "creator_signature",
 					  "The client's signature is not valid: %s.", findings.signature_why.message);
-	if (code <= TX_VALID && findings.code == TX_VALID &&
+	if ((code == -1 || code == TX_VALID) && findings.code == TX_VALID &&
 		findings.view.type == TX_TYPE_ENDORSER_TRANSACTION && !audit->stopped)
 		return check_endorsements(audit, index, &findings.view, error);
 	return FB_OK;
@@ -219,8 +228,9 @@ audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 
 /*
  * The writes of the valid transactions. Their reads are ignored, because whether these were current
- * is not checked here. *complete is false when the block alone does not determine the writes: a
- * change of metadata only repeats the value that the key had before.
+ * is not checked here. *complete is false when the block alone does not determine the writes: one
+ * that changes only the metadata of a key counts as a write of the value that the key had before,
+ * which is not in the block.
  */
 static FbStatus
 find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *result,
@@ -240,7 +250,7 @@ find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *re
 		transactions[i].code = filter.data[i];
 		if (filter.data[i] != TX_VALID)
 			continue;
-		FB_TRY(look_at_transaction(audit, view->data[i], false, &findings, error));
+		FB_TRY(examine_transaction(audit, view->data[i], false, &findings, error));
 		if (findings.view.type == TX_TYPE_CONFIG)
 			return FB_OK; /* its writes are not in a read-write set */
 		if (findings.view.rwset != NULL)

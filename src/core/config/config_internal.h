@@ -73,7 +73,7 @@ extern const char *config_acl_absolute_path(FbAllocator *allocator, const char *
  */
 extern bool config_is_kafka_broker(const char *broker);
 
-/* Do Fabric's channels guard this resource by default? */
+/* Has a channel a default policy for this resource? Others have no use in its ACLs. */
 extern bool config_acl_is_known(const char *resource);
 
 #endif

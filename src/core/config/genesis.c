@@ -13,6 +13,10 @@
 
 #define MOD_POLICY "Admins"
 
+/* of one group, without the policies of the profile */
+#define VALUES_MAX 8
+#define POLICIES_MAX 8
+
 typedef struct Builder
 {
 	FbAllocator *allocator;
@@ -22,9 +26,15 @@ typedef struct Builder
 
 /* ---- the tree ---- */
 
+/* the most groups in one group: all organizations, or Application and Orderer */
+static size_t
+groups_max(const Builder *builder)
+{
+	return builder->profile->organizations_count + 2;
+}
+
 static FbStatus
-new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policies_max,
-		  Common__ConfigGroup **group)
+new_group(Builder *builder, Common__ConfigGroup **group)
 {
 	Common__ConfigGroup *made = fb_allocate(builder->allocator, sizeof(*made));
 
@@ -32,11 +42,12 @@ new_group(Builder *builder, size_t groups_max, size_t values_max, size_t policie
 		return fb_out_of_memory(builder->error);
 	common__config_group__init(made);
 	made->mod_policy = MOD_POLICY;
-	made->groups = fb_allocate_array(builder->allocator, groups_max, sizeof(made->groups[0]));
-	made->values = fb_allocate_array(builder->allocator, values_max, sizeof(made->values[0]));
+	made->groups =
+		fb_allocate_array(builder->allocator, groups_max(builder), sizeof(made->groups[0]));
+	made->values = fb_allocate_array(builder->allocator, VALUES_MAX, sizeof(made->values[0]));
 	/* the profile may add its own policies */
 	made->policies =
-		fb_allocate_array(builder->allocator, policies_max + builder->profile->policies_count,
+		fb_allocate_array(builder->allocator, POLICIES_MAX + builder->profile->policies_count,
 						  sizeof(made->policies[0]));
 	if (made->groups == NULL || made->values == NULL || made->policies == NULL)
 		return fb_out_of_memory(builder->error);
@@ -55,6 +66,7 @@ genesis_add_group(Builder *builder, Common__ConfigGroup *parent, const char *nam
 	common__config_group__groups_entry__init(entry);
 	entry->key = (char *) name;
 	entry->value = group;
+	FB_ASSERT(parent->n_groups < groups_max(builder));
 	parent->groups[parent->n_groups++] = entry;
 	return FB_OK;
 }
@@ -73,6 +85,7 @@ add_value_bytes(Builder *builder, Common__ConfigGroup *group, const char *name, 
 	value->mod_policy = MOD_POLICY;
 	entry->key = (char *) name;
 	entry->value = value;
+	FB_ASSERT(group->n_values < VALUES_MAX);
 	group->values[group->n_values++] = entry;
 	return FB_OK;
 }
@@ -131,6 +144,7 @@ set_policy(Builder *builder, Common__ConfigGroup *group, const char *name, bool 
 		config_policy->mod_policy = MOD_POLICY;
 		entry->key = (char *) name;
 		entry->value = config_policy;
+		FB_ASSERT(group->n_policies < POLICIES_MAX + builder->profile->policies_count);
 		group->policies[group->n_policies++] = entry;
 	}
 	entry->value->policy = policy;
@@ -222,7 +236,7 @@ sort_members(Builder *builder, Member **members)
 static FbStatus
 build_orderer_member(Builder *builder, const Member *member, Common__ConfigGroup *group)
 {
-	static const char *const anybody[] = {"member", NULL};
+	static const char *const members[] = {"member", NULL};
 	static const char *const admins[] = {"admin", NULL};
 	Common__OrdererAddresses endpoints = COMMON__ORDERER_ADDRESSES__INIT;
 
@@ -232,8 +246,8 @@ build_orderer_member(Builder *builder, const Member *member, Common__ConfigGroup
 		FB_TRY(ADD_VALUE(builder, group, "Endpoints", &endpoints));
 	FB_TRY(add_value_bytes(builder, group, "MSP", member->organization->msp_config));
 	FB_TRY(set_role_policy(builder, group, "Admins", member->msp_id, admins));
-	FB_TRY(set_role_policy(builder, group, "Readers", member->msp_id, anybody));
-	return set_role_policy(builder, group, "Writers", member->msp_id, anybody);
+	FB_TRY(set_role_policy(builder, group, "Readers", member->msp_id, members));
+	return set_role_policy(builder, group, "Writers", member->msp_id, members);
 }
 
 static FbStatus
@@ -280,7 +294,7 @@ build_members(Builder *builder, const Member *members, bool orderer, Common__Con
 
 		if (orderer ? !members[i].organization->orderer : !members[i].organization->application)
 			continue;
-		FB_TRY(new_group(builder, 0, 2, 4, &group));
+		FB_TRY(new_group(builder, &group));
 		if (orderer)
 			FB_TRY(build_orderer_member(builder, &members[i], group));
 		else
@@ -329,7 +343,7 @@ add_acls(Builder *builder, Common__ConfigGroup *group)
 static FbStatus
 build_application(Builder *builder, const Member *members, Common__ConfigGroup **group)
 {
-	FB_TRY(new_group(builder, builder->profile->organizations_count, 2, 5, group));
+	FB_TRY(new_group(builder, group));
 	if (builder->profile->acls_count > 0)
 		FB_TRY(add_acls(builder, *group));
 	FB_TRY(add_capability(builder, *group, builder->profile->application_capability));
@@ -388,7 +402,7 @@ build_orderer(Builder *builder, const Member *members, Common__ConfigGroup **gro
 	Orderer__ChannelRestrictions restrictions = ORDERER__CHANNEL_RESTRICTIONS__INIT;
 	char timeout[CONFIG_DURATION_TEXT_BYTES];
 
-	FB_TRY(new_group(builder, profile->organizations_count, 5, 4, group));
+	FB_TRY(new_group(builder, group));
 	batch_size.max_message_count = profile->batch_messages_max;
 	batch_size.absolute_max_bytes = profile->batch_bytes_absolute_max;
 	batch_size.preferred_max_bytes = profile->batch_bytes_preferred_max;
@@ -417,7 +431,7 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 	algorithm.name = "SHA256";
 	structure.width = UINT32_MAX;
 	FB_TRY(sort_members(builder, &members));
-	FB_TRY(new_group(builder, 2, 4, 3, channel));
+	FB_TRY(new_group(builder, channel));
 	FB_TRY(ADD_VALUE(builder, *channel, "BlockDataHashingStructure", &structure));
 	FB_TRY(add_capability(builder, *channel, builder->profile->channel_capability));
 	FB_TRY(ADD_VALUE(builder, *channel, "HashingAlgorithm", &algorithm));
@@ -438,6 +452,7 @@ build_channel(Builder *builder, Common__ConfigGroup **channel)
 
 /* ---- the profile's own policies ---- */
 
+/* the group at an absolute path ("/Channel/Application"); NULL: there is none */
 static Common__ConfigGroup *
 find_group(Common__ConfigGroup *channel, const char *path)
 {

@@ -170,6 +170,9 @@ take_unit(FbBytes text, size_t *position, int64_t *unit)
 	return false;
 }
 
+/* further digits of a fraction, even of an hour, are less than a nanosecond: they are dropped */
+#define FRACTION_SCALE_MAX INT64_C(1000000000000000000)
+
 FbStatus
 config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 {
@@ -199,9 +202,7 @@ config_parse_duration(FbBytes text, int64_t *nanoseconds, FbError *error)
 		}
 		if (good && i < text.size && text.data[i] == '.')
 			for (i++; i < text.size && name_is_digit(text.data[i]); i++, any_digit = true)
-				if (scale <
-					INT64_C(
-						1000000000000000000)) /* digits below a nanosecond of an hour are dropped */
+				if (scale < FRACTION_SCALE_MAX)
 				{
 					fraction = fraction * 10 + (text.data[i] - '0');
 					scale *= 10;

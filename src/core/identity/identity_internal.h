@@ -33,7 +33,10 @@ struct Msp
 	CertificateList intermediates;
 	const CryptoCertificate **issuers; /* of roots, then of intermediates: the CA that signed each
 										  (a root signed itself) */
-	/* of the intermediates: is another configured CA below it? root_inner: the same for roots */
+	/*
+	 * For each intermediate: has it issued another CA of the MSP? Such a CA is an inner node of the
+	 * tree of CAs, and may not issue identities. root_inner: the same for each root.
+	 */
 	bool *inner;
 	bool *root_inner;
 	CryptoCrl **crls;

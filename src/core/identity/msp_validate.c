@@ -4,6 +4,7 @@
 #define OID_ALTERNATIVE_NAMES "2.5.29.17"
 #define OID_NAME_CONSTRAINTS "2.5.29.30"
 
+/* of a certificate of this issuer */
 static NormalForm
 normal_form(const CryptoCertificate *issuer)
 {
@@ -121,6 +122,7 @@ msp_check_revocation(const Msp *msp, const CryptoCertificate *certificate,
 		if (status == FB_OK)
 			return fb_fail(error, FB_CERTIFICATE_REVOKED, "certificate \"%s\" has been revoked",
 						   crypto_certificate_subject(certificate));
+		/* a list that this CA has not signed revokes nothing; another one may */
 		if (status != FB_INVALID_SIGNATURE)
 			return status;
 	}
@@ -229,7 +231,6 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	const CryptoCertificate *issuer;
 	CryptoChain chain;
 	FbBytes normal;
-	FbStatus status;
 
 	identity->msp = msp;
 	identity->role = IDENTITY_MEMBER;
@@ -256,8 +257,7 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	if (msp->node_ous)
 		FB_TRY(check_node_ous(identity, certificate, error));
 
-	status = crypto_certificate_normalized_der(certificate, issuer, scratch, &normal, error);
-	FB_TRY(status);
+	FB_TRY(crypto_certificate_normalized_der(certificate, issuer, scratch, &normal, error));
 	identity->form = normal_form(issuer);
 	crypto_sha256(normal, identity->digest);
 	fb_hex_encode(fb_bytes(identity->digest, sizeof(identity->digest)), identity->id);

@@ -35,9 +35,10 @@ block_not_found(const Ledger *ledger, const char *which)
 static Datum
 block_bytes(const Ledger *ledger, uint64 number)
 {
+	const bool as_peer = true;
 	FbBytes block;
 
-	if (!block_store_block(ledger, number, NULL, true, &block))
+	if (!block_store_block(ledger, number, NULL, as_peer, &block))
 		block_not_found(ledger, psprintf(UINT64_FORMAT, number));
 	return PointerGetDatum(memory_bytea(block));
 }
@@ -83,6 +84,7 @@ fabric_get_block_by_hash(PG_FUNCTION_ARGS)
 	return block_bytes(ledger, number);
 }
 
+/* the transaction that argument 1 names */
 static void
 find_transaction(FunctionCallInfo fcinfo, const Ledger *ledger, uint64 *block_number,
 				 uint32 *position, uint8 *code)
@@ -115,6 +117,7 @@ fabric_get_transaction(PG_FUNCTION_ARGS)
 	const Ledger *ledger = argument_ledger(fcinfo, 0);
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Protos__ProcessedTransaction processed = PROTOS__PROCESSED_TRANSACTION__INIT;
+	const bool with_envelope = true;
 	TransactionRow row;
 	FbBytes bytes;
 	FbError error;
@@ -123,7 +126,7 @@ fabric_get_transaction(PG_FUNCTION_ARGS)
 	uint8 code;
 
 	find_transaction(fcinfo, ledger, &number, &position, &code);
-	if (!block_store_transaction(ledger, number, position, NULL, true, &row))
+	if (!block_store_transaction(ledger, number, position, NULL, with_envelope, &row))
 		elog(ERROR, "transaction %u of block " UINT64_FORMAT " is missing", position, number);
 	error_check(PROTO_UNPACK(common__envelope, row.envelope, allocator,
 							 &processed.transactionenvelope, &error),
@@ -158,7 +161,7 @@ fabric_chain_info(PG_FUNCTION_ARGS)
 Datum
 fabric_state_digest(PG_FUNCTION_ARGS)
 {
-	uint8_t digest[32];
+	uint8_t digest[CRYPTO_SHA256_BYTES];
 
 	state_store_digest(argument_ledger(fcinfo, 0), NULL, digest);
 	PG_RETURN_BYTEA_P(memory_bytea(fb_bytes(digest, sizeof(digest))));
@@ -187,9 +190,11 @@ fabric_get_history(PG_FUNCTION_ARGS)
 	caller = MemoryContextSwitchTo(row_context);
 	while (MemoryContextReset(row_context), history_scan_next(scan, &row))
 	{
+		const bool with_envelope = false;
 		TransactionRow transaction;
-		bool known = block_store_transaction(ledger, row.block_number, row.position, NULL, false,
-											 &transaction);
+		/* false only in a damaged ledger: its history is shown all the same */
+		bool known = block_store_transaction(ledger, row.block_number, row.position, NULL,
+											 with_envelope, &transaction);
 		Datum values[6];
 		bool nulls[6] = {false};
 
@@ -217,8 +222,9 @@ is_same_key(const HistoryRow *a, const HistoryRow *b)
 	return fb_bytes_equal(a->namespace_name, b->namespace_name) && fb_bytes_equal(a->key, b->key);
 }
 
+/* add a row to the result, unless the write deleted the key */
 static void
-put_state(ReturnSetInfo *result, const HistoryRow *row)
+state_at_add_row(ReturnSetInfo *result, const HistoryRow *row)
 {
 	Datum values[5];
 	bool nulls[5] = {false};
@@ -271,12 +277,12 @@ fabric_state_at(PG_FUNCTION_ARGS)
 		if (rows[next].block_number > number)
 			continue;
 		if (have && !is_same_key(&rows[last], &rows[next]))
-			put_state(result, &rows[last]);
+			state_at_add_row(result, &rows[last]);
 		last = next;
 		have = true;
 	}
 	if (have)
-		put_state(result, &rows[last]);
+		state_at_add_row(result, &rows[last]);
 	MemoryContextSwitchTo(caller);
 	history_scan_end(scan);
 	return (Datum) 0;
