@@ -21,6 +21,7 @@ use File::Find;
 use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use FindBin;
+use List::Util qw(min);
 
 my $WIDTH = 100;
 my $TAB = 4;
@@ -36,7 +37,11 @@ my %RULES = (
 	file_length => "split it by topic: a file has at most $FILE_LINES lines",
 	base_name => 'rename one of them: error locations and stack traces show base names only',
 	static_name => 'name it by an object and a verb, unlike any other function: two words at least',
+	section =>
+	  'a section of a header that names files names those that define its functions; a heading has one line',
 	setting_name => 'call the C variable guc_ and the name of the setting without "fabric."',
+	declaration =>
+	  'put its comment before it: the formatter tears a declaration with a comment behind it apart',
 	spelling => 'American spelling, as in PostgreSQL',
 	wording => 'use the words of Fabric and PostgreSQL, and plain present-tense English',
 	reference => 'name a file of this repository, a file and function of Fabric, a paper or an RFC',
@@ -307,6 +312,58 @@ sub check_files
 	}
 }
 
+# a declaration of several lines with a comment behind it
+sub check_declarations
+{
+	my ($files, $say) = @_;
+
+	foreach my $file (grep { $_->{name} =~ m{^(?:src|test)/.*\.h$} } @$files)
+	{
+		while ($file->{text} =~ m{^extern [^;/{}]*\n[^;/{}]*;[ \t]*/\*}mg)
+		{
+			my $line = 1 + (substr($file->{text}, 0, $-[0]) =~ tr/\n//);
+
+			$say->('declaration', $file->{name}, "$file->{name}:$line", 'a comment behind it');
+		}
+	}
+}
+
+# headings of sections, and where the functions are that are declared below one that names files
+sub check_sections
+{
+	my ($files, $say) = @_;
+	my %defined;
+
+	foreach my $file (grep { $_->{name} =~ m{^src/.*\.c$} } @$files)
+	{
+		$defined{ $_->{name} }{ basename($file->{name}) } = 1
+		  foreach grep { !$_->{static} } functions_of($file->{text});
+	}
+	foreach my $file (grep { $_->{kind} eq 'c' } @$files)
+	{
+		my @lines = split /\n/, $file->{text};
+		my %named;
+
+		for (my $i = 0 ; $i < @lines ; $i++)
+		{
+			my $where = "$file->{name}:" . ($i + 1);
+
+			if ($lines[$i] =~ m{^(?:/\*| \*) ---- })
+			{
+				%named = map { $_ => 1 } $lines[$i] =~ /\b(\w+\.c)\b/g;
+				$say->('section', $file->{name}, $where, "heading of several lines")
+				  unless $lines[$i] =~ m{^/\* ---- .* ---- \*/$};
+			}
+			next unless %named && $file->{name} =~ m{^src/.*\.h$} && $lines[$i] =~ /^extern /;
+			my ($name) = join(" ", @lines[ $i .. min($i + 1, $#lines) ]) =~ /^[^(]*?\b(\w+)\(/;
+			my @places = sort keys %{ $defined{ $name // '' } // {} };
+
+			$say->('section', $file->{name}, $where, "$name is in @places")
+			  if @places && !grep { $named{$_} } @places;
+		}
+	}
+}
+
 sub check_settings
 {
 	my ($files, $say) = @_;
@@ -418,6 +475,8 @@ sub findings_of
 	check_lines($_, $say) foreach @files;
 	check_functions(\@files, $say);
 	check_files(\@files, $say);
+	check_declarations(\@files, $say);
+	check_sections(\@files, $say);
 	check_settings(\@files, $say);
 	check_format($top, \@files, $say) if $options{format};
 	check_calls(\@files, $say, %{ $options{dropped} // {} });
@@ -523,6 +582,24 @@ sub planted_trees
 			'src/core/a/b.c' => "static void\nrun_it(void)\n{\n}\n",
 			'src/core/a/c.c' => "void\nrun_it(void)\n{\n}\n"
 		],
+		[
+			'section',
+			'src/core/a/a.h' => "/* ---- b.c: this ---- */\n\nextern int a_do(void);\n",
+			'src/core/a/a.c' => "int\na_do(void)\n{\n}\n"
+		],
+		[
+			undef,
+			'src/core/a/a.h' => "/* ---- b.c, a.c ---- */\n\nextern int\na_do(void);\n",
+			'src/core/a/a.c' => "int\na_do(void)\n{\n}\n"
+		],
+		[
+			undef,
+			'src/core/a/a.h' => "/* ---- this ---- */\n\nextern int a_do(void);\n",
+			'src/core/a/a.c' => "int\na_do(void)\n{\n}\n"
+		],
+		[ 'declaration', 'src/core/a/a.h' => "extern int\na_do(int a); /* this */\n" ],
+		[ undef, 'src/core/a/a.h' => "extern int a_do(int a); /* this */\n" ],
+		[ 'section', 'src/core/a/b.c' => "/*\n * ---- a heading ----\n */\n" ],
 		[ 'setting_name', 'src/server/pg/guc.c' => "\tdefine(\"fabric.a\", &guc_b, 1);\n" ],
 		[ undef, 'src/server/pg/guc.c' => "\tdefine(\"fabric.a\", &guc_a, 1);\n" ],
 		[ 'spelling', 'docs/a.md' => "An organisation.\n" ],

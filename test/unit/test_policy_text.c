@@ -342,10 +342,9 @@ test_decode_limits(void)
 				 FB_LIMIT_EXCEEDED);
 }
 
-/*
- * ---- hostile bytes: every envelope with one byte changed is decoded or refused; a decoded one can
- * be used ----
- */
+/* ---- hostile bytes ---- */
+
+/* Every envelope with one byte changed is decoded or refused; a decoded one can be used. */
 
 static void
 test_hostile(void)

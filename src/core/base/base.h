@@ -111,10 +111,9 @@ extern const char *fb_status_sqlstate(FbStatus status); /* five characters */
 extern const char *fb_status_name(FbStatus status);		/* "FB_OK" */
 extern const char *fb_status_text(FbStatus status);		/* "successful completion" */
 
-/*
- * ---- error: a description for the caller. message: lower case, no period at the end; detail and
- * hint: full sentences ----
- */
+/* ---- error: a description for the caller ---- */
+
+/* message: lower case, no period at the end; detail and hint: full sentences */
 
 typedef struct FbError
 {
@@ -188,10 +187,9 @@ typedef struct FbArena
 extern void fb_arena_init(FbArena *arena);
 extern void fb_arena_reset(FbArena *arena);
 
-/*
- * ---- buffer: a growing byte string. Errors are sticky: append without checks, check once at the
- * end ----
- */
+/* ---- buffer: a growing byte string ---- */
+
+/* A failure stays: append without checks, check once at the end. */
 
 typedef struct FbBuffer
 {
@@ -248,10 +246,9 @@ typedef struct FbDisplay
 #define FB_DISPLAY(bytes) fb_display(&(FbDisplay) {{0}}, (bytes))
 extern const char *fb_display(FbDisplay *display, FbBytes bytes);
 
-/*
- * ---- pseudo-random numbers from a seed (xoshiro256**), for the Raft core and the simulator; never
- * for secrets ----
- */
+/* ---- pseudo-random numbers ---- */
+
+/* From a seed (xoshiro256**), for the Raft core and the simulator; never for secrets. */
 typedef struct FbRand
 {
 	uint64_t state[4];
@@ -261,10 +258,9 @@ extern void fb_rand_seed(FbRand *rand, uint64_t seed);
 extern uint64_t fb_rand_next(FbRand *rand);
 extern uint64_t fb_rand_below(FbRand *rand, uint64_t limit); /* uniform in [0, limit); limit > 0 */
 
-/*
- * ---- work.c: counts of the most expensive steps of this process. No result depends on these
- * counts ----
- */
+/* ---- work.c: counts of the most expensive steps of this process ---- */
+
+/* No result depends on these counts. */
 
 /*
  * Name, action, object. A decode is one walk over the bytes of an outermost message of that type,
@@ -305,9 +301,11 @@ extern uint64_t fb_work_done(FbWork work);
 extern const char *fb_work_action(FbWork work);
 extern const char *fb_work_object(FbWork work);
 
+/* ---- assertions ---- */
+
 /*
- * ---- assertions: for invariants of the code, never for input; active in release builds. The
- * server replaces the hook once ----
+ * For invariants of the code, never for input; active in release builds. The server replaces the
+ * hook once.
  */
 typedef void (*FbAssertHook)(const char *condition, const char *file, int line);
 extern FbAssertHook fb_assert_hook; /* the default prints and aborts; the server's hook ends the

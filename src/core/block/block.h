@@ -68,7 +68,7 @@ extern FbStatus block_check_link(const BlockHeader *header, uint64_t previous_nu
  */
 extern FbStatus block_check_well_formed(const FbBytes *data, size_t data_count, FbError *error);
 
-/* ---- block_view.c ---- */
+/* ---- block_view.c, header.c: a block that was received ---- */
 
 /* Not a copy: every FbBytes points into the bytes that were parsed, which must live as long. */
 typedef struct BlockView

@@ -241,9 +241,11 @@ check_written_group(Update *update, const Place *place)
 	return FB_OK;
 }
 
+/* ---- the result of the update (computeUpdateResult, configMapToConfig) ---- */
+
 /*
- * ---- the result of the update (computeUpdateResult, configMapToConfig): each element is the
- * changed one, or otherwise the current one; a group determines which elements it contains ----
+ * Each element is the changed one, or otherwise the current one; a group determines which elements
+ * it contains.
  */
 
 /* configmap.go, recurseConfigMap: channels of Fabric 1.0 have elements without mod_policy */

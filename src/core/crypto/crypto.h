@@ -50,10 +50,9 @@ extern FbStatus crypto_random(uint8_t *out, size_t size, FbError *error);
 /* Overwrite a secret before its memory is freed; the compiler cannot remove this. */
 extern void crypto_wipe(void *data, size_t size);
 
-/*
- * ---- ecdsa.c: keys and signatures. The four curves that Go's crypto/x509 knows
- * (bccsp/utils/ecdsa.go) ----
- */
+/* ---- ecdsa.c: keys and signatures ---- */
+
+/* The four curves that Go's crypto/x509 knows (bccsp/utils/ecdsa.go). */
 
 typedef enum CryptoCurve
 {
@@ -151,7 +150,7 @@ extern FbStatus crypto_verify_digest(const CryptoPublicKey *public_key,
 extern FbStatus crypto_signature_to_low_s(CryptoCurve curve, FbBytes signature,
 										  FbAllocator *allocator, FbBytes *low_s, FbError *error);
 
-/* ---- x509.c: certificates ---- */
+/* ---- x509.c, certificate_chain.c, alternative_names.c: certificates ---- */
 
 typedef struct CryptoCertificate CryptoCertificate;
 
@@ -299,10 +298,9 @@ extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max,
 										  FbAllocator *allocator, CryptoCertificate ***certificates,
 										  size_t *certificates_count, FbError *error);
 
-/*
- * ---- certificate_chain.c: certificate chains as Go's x509.Certificate.Verify, on which Fabric
- * relies, finds them ----
- */
+/* ---- certificate_chain.c ---- */
+
+/* Chains of certificates as Go's x509.Certificate.Verify, on which Fabric relies, finds them. */
 
 /*
  * Trusted certificates: borrowed arrays of borrowed certificates. Certificates of the operating
@@ -366,7 +364,7 @@ extern FbStatus crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCer
 /* Is the serial number (big-endian magnitude) listed? Dates are ignored. */
 extern bool crypto_crl_lists(const CryptoCrl *crl, FbBytes serial);
 
-/* ---- issue.c: issuing certificates, requests and revocation lists ---- */
+/* ---- issue.c, name.c, csr.c: issuing certificates, requests and revocation lists ---- */
 
 typedef struct CryptoName
 {

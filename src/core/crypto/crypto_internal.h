@@ -90,14 +90,6 @@ extern void der_append(FbBuffer *buffer, uint8_t tag, FbBytes content);
 #define DER_OCTET_STRING 0x04
 #define DER_SEQUENCE 0x30
 
-/*
- * Make the signature of a signed structure low-S: SEQUENCE { body, algorithm, BIT STRING signature
- * } (certificate, request, revocation list), signed with an ECDSA key on curve. The result equals
- * the input if the signature is low-S already.
- */
-extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator,
-									FbBytes *result, FbError *error);
-
 /* ---- pem.c ---- */
 
 /*
@@ -118,6 +110,14 @@ extern FbStatus pem_write(const char *name, FbBytes der, FbAllocator *allocator,
 						  FbError *error);
 
 /* ---- ecdsa.c ---- */
+
+/*
+ * Make the signature of a signed structure low-S: SEQUENCE { body, algorithm, BIT STRING signature
+ * } (certificate, request, revocation list), signed with an ECDSA key on curve. The result equals
+ * the input if the signature is low-S already.
+ */
+extern FbStatus der_signed_to_low_s(CryptoCurve curve, FbBytes der, FbAllocator *allocator,
+									FbBytes *result, FbError *error);
 
 /*
  * Wrap pkey (takes a new reference). FB_INVALID_KEY when it is not an uncompressed point on a named

@@ -69,6 +69,8 @@ extern const CryptoCertificate *msp_tls_root(const Msp *msp, size_t index);
 extern FbStatus msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate,
 										  int64_t now, FbError *error);
 
+/* ---- msp_config.c ---- */
+
 /*
  * The parts of an organization's definition for create_channel; PEM certificates, one per element.
  */

@@ -90,9 +90,9 @@ chosen_satisfies(LayoutSearch *search)
 	return true;
 }
 
-/*
- * ---- bounds from the shape of a policy: useful endorsers, and how many are needed at least ----
- */
+/* ---- bounds from the shape of a policy ---- */
+
+/* Which endorsers are useful, and how many are needed at least. */
 
 static uint32_t
 endorsers_of_principal(const LayoutSearch *search, const Principal *principal)

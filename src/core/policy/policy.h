@@ -153,10 +153,9 @@ extern FbStatus policy_satisfied(FbAllocator *allocator, FbBytes envelope,
 								 const FbBytes *principals, size_t principals_count,
 								 bool *satisfied, FbError *error);
 
-/*
- * ---- the policies of a channel (common/policies/policy.go, implicitmeta.go,
- * core/policy/application.go) ----
- */
+/* ---- the policies of a channel ---- */
+
+/* common/policies/policy.go, implicitmeta.go, core/policy/application.go */
 
 typedef struct Policy Policy;
 typedef struct PolicyManager PolicyManager;

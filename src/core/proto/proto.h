@@ -126,9 +126,11 @@ typedef struct ProtoField
 
 extern bool proto_next_field(FbBytes *rest, ProtoField *field);
 
+/* ---- packing ---- */
+
 /*
- * ---- packing: fields in ascending order, proto3 defaults omitted; for messages without maps, the
- * same bytes that Go writes ----
+ * Fields are in ascending order, proto3 defaults are omitted: for messages without maps these are
+ * the bytes that Go writes.
  */
 
 /*

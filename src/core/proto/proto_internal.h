@@ -67,7 +67,9 @@ extern bool proto_field_fits(const ProtobufCFieldDescriptor *known, const ProtoF
 extern FbStatus proto_normalize(const ProtobufCMessageDescriptor *descriptor, FbBytes bytes,
 								FbAllocator *allocator, FbBytes *normal, FbError *error);
 
-/* Is this bytes field a string in Fabric? (unpack.c) */
+/* ---- unpack.c ---- */
+
+/* Is this bytes field a string in Fabric? */
 extern bool proto_bytes_hold_text(const ProtobufCMessageDescriptor *descriptor,
 								  const ProtobufCFieldDescriptor *field);
 

@@ -12,7 +12,7 @@
  * payloads: it keeps a *trail*, the (index, term, size) of each entry of the log. A Raft object is
  * one channel on one node and belongs to one thread.
  *
- * ---- the host's duties after each step, in this order ----
+ * The host's duties after each step, in this order:
  *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed),
  * the truncation (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE
  * durable transaction;
@@ -24,8 +24,7 @@
  * the transaction is durable. An append's payloads are attached by the host: see RaftMessage. A
  * crash at any point is allowed: START from the tables.
  *
- * ---- lifetime of what an update points to ----
- * Everything in an update lives until the next raft_step of the same Raft: encode or copy messages
+ * Lifetime of what an update points to. Everything in an update lives until the next raft_step of the same Raft: encode or copy messages
  * at once. Everything in an event is only read during the step.
  */
 #ifndef FABRIC_CORE_RAFT_H

@@ -29,8 +29,12 @@ rwset_version_bytes(RwSetVersion version, uint8_t *out)
 	return size + write_ordered_varint(version.tx_index, out + size);
 }
 
-/* ---- the commit hash: pb(Updates) goes into it piece by piece, since the values of a block's keys
- * may be larger than any message ---- */
+/* ---- the commit hash ---- */
+
+/*
+ * pb(Updates) goes into it piece by piece, since the values of a block's keys may be larger than
+ * any message.
+ */
 
 /* field 1 of Updates, length-delimited */
 #define UPDATES_KVWRITES_TAG 0x0A

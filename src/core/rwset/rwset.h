@@ -143,7 +143,7 @@ typedef struct RwSet
  */
 extern bool rwset_namespace_writes(const RwSetNamespace *ns);
 
-/* ---- codec (codec.c; docs/wire-format.md, "Read-write sets") ---- */
+/* ---- codec (codec.c, rwset_pack.c; docs/wire-format.md, "Read-write sets") ---- */
 
 /*
  * Parse the bytes of a TxReadWriteSet. FB_MALFORMED_MESSAGE (code BAD_RWSET; in the ledger
@@ -209,9 +209,9 @@ extern FbStatus rwset_private_collections_parse(FbAllocator *allocator, FbBytes 
 extern FbStatus rwset_hashed_namespace(FbAllocator *allocator, FbBytes namespace_name,
 									   FbBytes collection, FbBytes *name, FbError *error);
 
-/* ---- builder (builder.c; docs/wire-format.md, "Read-write sets"): what the shim of a simulation
- * calls ----
- */
+/* ---- builder (builder.c): what the shim of a simulation calls ---- */
+
+/* docs/wire-format.md, "Read-write sets" */
 
 /*
  * Collects in any order, produces Fabric's order. All given bytes are copied. Every function
@@ -277,6 +277,8 @@ extern FbStatus rwset_builder_add_private_metadata_write(RwSetBuilder *builder,
  */
 extern bool rwset_builder_has_writes(const RwSetBuilder *builder);
 
+/* ---- result.c ---- */
+
 typedef struct RwSetResult
 {
 	FbBytes public_bytes;  /* TxReadWriteSet: ChaincodeAction.results */
@@ -288,7 +290,7 @@ typedef struct RwSetResult
 /* may be called once; the builder cannot be used afterwards */
 extern FbStatus rwset_builder_finish(RwSetBuilder *builder, RwSetResult *result, FbError *error);
 
-/* ---- MVCC (mvcc.c; core/ledger/kvledger/txmgmt/validation) ---- */
+/* ---- MVCC (mvcc.c, mvcc_keys.c; core/ledger/kvledger/txmgmt/validation) ---- */
 
 typedef struct MvccTransaction
 {

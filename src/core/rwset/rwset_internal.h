@@ -32,8 +32,9 @@ extern FbStatus codec_pack_private_collections(FbAllocator *allocator,
 											   const RwSetPrivateCollection *collections,
 											   size_t collections_count, FbBytes *bytes,
 											   FbError *error);
-/* ---- merkle.c: the tree over the results of a range query (query_results_helper.go)
- * ---- */
+/* ---- merkle.c: the tree over the results of a range query ---- */
+
+/* core/ledger/kvledger/txmgmt/rwsetutil/query_results_helper.go */
 
 /* each level above the first holds one hash for more than two hashes below it: 3^41 > 2^64 */
 #define MERKLE_LEVELS_MAX 48

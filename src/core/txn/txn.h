@@ -261,6 +261,8 @@ extern FbStatus response_pack(FbAllocator *allocator, const ProposalResponse *re
 extern FbStatus response_parse(FbAllocator *allocator, FbBytes bytes, ProposalResponse *response,
 							   FbError *error);
 
+/* ---- compare.c ---- */
+
 /* kinds of differences between the payloads of several endorsers */
 typedef enum ResponseDifferenceKind
 {
@@ -386,7 +388,7 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *
  */
 extern FbStatus envelope_check_tx_id(const Envelope *envelope, FbError *error);
 
-/* ---- validation (check.c; core/common/validation/msgvalidation.go) ---- */
+/* ---- validation (check.c, limits.c; core/common/validation/msgvalidation.go) ---- */
 
 typedef struct TxEndorsement
 {

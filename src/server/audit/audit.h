@@ -46,6 +46,8 @@ typedef void (*ChainReport)(void *context, int64 block_number, int64 tx_index, c
 extern void chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report,
 						 void *context);
 
+/* ---- rebuild.c ---- */
+
 typedef struct ChainRebuild
 {
 	uint64 blocks_count;
@@ -62,6 +64,8 @@ typedef struct ChainRebuild
  * which locks the committer out. FB_CORRUPTED when a block itself is damaged: see chain_repair.
  */
 extern void chain_rebuild(const Ledger *ledger, ChainRebuild *result);
+
+/* ---- repair.c ---- */
 
 /*
  * Replace damaged or missing blocks by those of other nodes: taken only if they continue the chain

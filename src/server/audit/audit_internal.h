@@ -8,8 +8,12 @@
 
 #include "server/commit/commit.h"
 
-/* ---- replay_state.c: a state in memory, ordered as the tables are; keys stay when they are
- * deleted, because of their history ---- */
+/* ---- replay_state.c ---- */
+
+/*
+ * A state in memory, ordered as the tables are; keys stay when they are deleted, because of their
+ * history.
+ */
 
 typedef struct ReplayWrite
 {
@@ -50,8 +54,9 @@ extern void replay_state_add_write(ReplayState *state, ReplayKey *key, const Rep
 extern int replay_compare(FbBytes namespace_name, FbBytes key, FbBytes other_namespace,
 						  FbBytes other_key);
 
-/* ---- replay.c: blocks in order; every signature is verified here and now, none taken from the
- * verified set ---- */
+/* ---- replay.c ---- */
+
+/* Blocks in order. Every signature is verified here, none is taken from the verified set. */
 
 typedef struct Replay
 {
@@ -142,6 +147,9 @@ extern void chain_walk(ChainWalk *walk);
  */
 extern bool chain_block_damaged(ChainWalk *walk, uint64 number, const uint8_t *previous_hash,
 								uint8_t hash[CRYPTO_SHA256_BYTES]);
+
+/* ---- chain_report.c ---- */
+
 extern void chain_problem(ChainWalk *walk, int64 block_number, int64 tx_index, const char *problem,
 						  const char *format, ...) pg_attribute_printf(5, 6);
 

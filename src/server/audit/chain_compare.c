@@ -190,9 +190,9 @@ compare_history(Merge *merge)
 	history_scan_end(scan);
 }
 
+/* ---- private plaintext: what its hashes on the chain say ---- */
+
 /*
- * ---- private plaintext: what its hashes on the chain say ----
- *
  * Missing plaintext is not damage: not every node receives it. But of its own organization's
  * collections a node has all plaintext that the committer did not note as missing.
  */

@@ -67,9 +67,9 @@ extern void keystore_close(const char *label);
  */
 extern const Signer *keystore_signer(const char *label);
 
+/* ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c: certificate authorities ---- */
+
 /*
- * ---- ca.c, ca_registry.c, ca_enroll.c, ca_revoke.c, ca_transfer.c: certificate authorities ----
- *
  * They follow Fabric CA: an authority registers identities, each with a secret. A client that has
  * the secret enrolls with a certificate request, and gets a certificate for its own key. Keys of
  * authorities are files of the keystore. Names of authorities have 1 to 63 bytes. All functions
@@ -149,9 +149,9 @@ extern int64 ca_revoke(const char *ca, const char *enrollment_id, const char *se
  */
 extern FbBytes ca_crl(const char *ca, int64 next_update);
 
+/* ---- ca_transfer.c: moving authorities ---- */
+
 /*
- * ---- ca_transfer.c: moving authorities ----
- *
  * Export an authority as an OpenPGP message (RFC 4880) under a passphrase: its certificate and key,
  * registrations with the hashes of their secrets, and all issued and revoked certificates. For a
  * backup, and for a move to another node. Raises FB_INVALID_ARGUMENT (no such authority, passphrase

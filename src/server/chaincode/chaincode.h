@@ -21,7 +21,7 @@
 #include "core/rwset/rwset.h"
 #include "core/txn/txn.h"
 
-/* ---- package.c, source_check.c, install.c: packages ---- */
+/* ---- package.c, source_check.c, install.c, package_compare.c: packages ---- */
 
 /*
  * label: at most as long as Fabric allows, and short enough to be readable in a column. A package
@@ -130,10 +130,9 @@ extern const SystemChaincode *system_chaincode_find(FbBytes name);
  */
 extern bool system_chaincode_reserves(const char *name);
 
-/*
- * ---- definition.c: the definitions that a channel has agreed on (docs/wire-format.md, "Chaincode
- * definitions") ----
- */
+/* ---- definition.c: the definitions that a channel has agreed on ---- */
+
+/* docs/wire-format.md, "Chaincode definitions" */
 
 /* The only plugins. A definition that names another plugin cannot be approved or committed. */
 #define DEFINITION_ENDORSEMENT_PLUGIN "escc"
@@ -190,8 +189,12 @@ extern char *definition_list_text(const char *channel);
  */
 extern char *definition_package_id(const char *channel, const ChaincodeDefinition *definition);
 
-/* Check name, version and collections; NULL when they are valid, otherwise the reason. */
+/* Is this a valid name of a chaincode? NULL, or the reason why not. */
 extern const char *definition_check_name(const char *name);
+
+/* ---- name_rules.c ---- */
+
+/* the same for a version, and for the name of a collection */
 extern const char *definition_check_version(const char *version);
 extern const char *definition_check_collection_name(const char *name);
 
@@ -251,8 +254,10 @@ typedef struct SimulationResult
  */
 extern void simulate(const SimulationRequest *request, SimulationResult *result);
 
+/* ---- sandbox.c ---- */
+
 /*
- * sandbox.c: install the hooks of the server that guard chaincode while it runs and prevent calls
+ * Install the hooks of the server that guard chaincode while it runs and prevent calls
  * of its functions in any other way. Call this when the library is loaded; otherwise the first
  * simulation of a session installs them.
  */
@@ -272,9 +277,10 @@ typedef struct SettingRule
 extern const SettingRule settings_table[];
 extern const int settings_table_count;
 
+/* ---- shim.c, state_access.c: the requests of chaincode while it runs ---- */
+
 /*
- * ---- shim.c: the requests of chaincode while it runs; FB_NOT_IN_SIMULATION outside a simulation.
- * Keys and values are bytes; a key is UTF-8. ----
+ * All raise FB_NOT_IN_SIMULATION outside a simulation. Keys and values are bytes; a key is UTF-8.
  */
 
 /* the request of the running call */
@@ -356,10 +362,9 @@ extern bool shim_get_validation_parameter(FbBytes key, FbBytes *parameter);
  */
 extern FbBytes shim_state_policy(const char *role, const FbBytes *msp_ids, size_t msp_ids_count);
 
-/*
- * ---- lifecycle.c: the arguments of _lifecycle's functions: serialized protobuf messages, the
- * second argument of each call ----
- */
+/* ---- lifecycle_arguments.c: the arguments of _lifecycle's functions ---- */
+
+/* They are serialized protobuf messages, the second argument of each call. */
 
 typedef struct LifecycleParameters
 {

@@ -87,10 +87,9 @@ extern void time_limit_note_cancellation(void);
 extern bool time_limit_ends_session(void);
 extern void time_limit_describe_end(void);
 
-/*
- * ---- interpreter.c: languages other than SQL and PL/pgSQL, whose interpreters can reach this
- * process ----
- */
+/* ---- interpreter.c ---- */
+
+/* Languages other than SQL and PL/pgSQL, whose interpreters can reach this process. */
 
 /* Does the schema have functions in such languages? Must not be called while chaincode runs. */
 extern bool interpreter_needed(Oid schema);
@@ -250,7 +249,7 @@ extern void install_problems_raise(const CheckedSource *checked);
 /* Check a function that has been created in the schema. Raises FB_NONDETERMINISTIC_CHAINCODE. */
 extern void body_check(const SourceFunction *function, Oid schema);
 
-/* ---- install.c ---- */
+/* ---- package.c, package_store.c ---- */
 
 /* does the text have the form of a package id? */
 extern bool package_is_id(const char *package_id);

@@ -116,9 +116,9 @@ refuse_chaincode(Oid function)
 	*known = function;
 }
 
-/*
- * ---- the hooks; when no schema is guarded, they only prevent calls of chaincode's functions ----
- */
+/* ---- the hooks ---- */
+
+/* When no schema is guarded, they only prevent calls of chaincode's functions. */
 
 /*
  * A function of the shim may need a statement of the extension: to find the channel's tables again

@@ -13,7 +13,7 @@
 #include "core/config/config.h"
 #include "core/identity/identity.h"
 
-/* ---- channel.c ---- */
+/* ---- channel.c, profile_json.c, join.c ---- */
 
 typedef struct Channel
 {
@@ -134,8 +134,7 @@ extern List *channel_own_peers(const Channel *channel);
 /* does a consenter have this node's address, and another key? *why says so */
 extern bool channel_lost_consenter(const Channel *channel, FbError *why);
 
-/* ---- private_exchange.c: private plaintext among the nodes of one organization; see the note
- * there ---- */
+/* ---- private_exchange.c: private plaintext among the nodes of one organization ---- */
 
 /*
  * Send to the other peers of this organization that can be reached, within 2 s; reaching none is

@@ -150,7 +150,7 @@ extern bool needs_is_member(const Channel *channel, const ChaincodeDefinition *d
 /* The number of blocks that this node has now: views and queries can show nothing newer. */
 extern uint64 height_of_node(const Channel *channel);
 
-/* ---- fan_out.c, agree.c: one proposal, sent to several organizations ---- */
+/* ---- fan_out.c, agree.c, plan.c: one proposal, sent to several organizations ---- */
 
 /* the state of one member in the fan-out */
 typedef struct Branch

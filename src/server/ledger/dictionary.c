@@ -32,9 +32,9 @@
 /* identities counted at the same time; when there are more, counting starts again from zero */
 #define COUNTED_MAX 4096
 
+/* ---- loaded dictionaries ---- */
+
 /*
- * ---- loaded dictionaries ----
- *
  * A process keeps the dictionaries it has loaded, and checks once in each transaction that the row
  * is still the version it loaded, by ctid and xmin. So a process that runs for months notices a
  * dictionary that was changed, lost or restored with the triggers disabled; a worker that continued

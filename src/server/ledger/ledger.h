@@ -98,7 +98,7 @@ extern SpiStatement *ledger_statement(const Ledger *ledger, LedgerStatementKind 
 extern bool ledger_config(const char *channel, uint64 *config_block_number, FbBytes *config);
 extern void ledger_set_config(const char *channel, uint64 config_block_number, FbBytes config);
 
-/* ---- block_store.c: blocks and transactions ---- */
+/* ---- block_store.c, transaction_row.c: blocks and transactions ---- */
 
 typedef struct BlockRow
 {
@@ -147,6 +147,12 @@ extern void transaction_row_fill(TransactionRow *row, FbAllocator *allocator, ui
 extern void block_store_append(const Ledger *ledger, const BlockRow *block,
 							   const TransactionRow *transactions, int transactions_count,
 							   const CheckedBlock *checked);
+/*
+ * replace a block and its transactions, or put a missing one back; the caller has proved that they
+ * belong to the chain
+ */
+extern void block_store_replace(const Ledger *ledger, const BlockRow *block,
+								const TransactionRow *transactions, int transactions_count);
 
 extern uint64 block_store_height(const Ledger *ledger, Snapshot snapshot); /* count of blocks */
 extern bool block_store_row(const Ledger *ledger, uint64 number, Snapshot snapshot, BlockRow *row);
@@ -338,10 +344,9 @@ extern void private_store_drop_stale(const Ledger *ledger, FbBytes namespace_nam
 extern void private_store_apply(const Ledger *ledger, FbBytes namespace_name, FbBytes collection,
 								const RwSetPrivate *set, RwSetVersion version);
 
+/* ---- page_check.c, index_check.c, catalog_check.c: tables below what SQL shows ---- */
+
 /*
- * ---- page_check.c, index_check.c, catalog_check.c: the tables of a channel below what SQL shows:
- * see each file's beginning ----
- *
  * Each reports what is wrong by a callback and returns how many problems it found. Locks nothing
  * but the tables against being dropped; runs on a standby.
  */
@@ -401,18 +406,22 @@ extern bool ledger_try(void (*work)(void *context), void *context, char **why);
 extern FbBytes envelope_codec_encode(const Ledger *ledger, FbBytes envelope);
 extern FbBytes envelope_codec_decode(const Ledger *ledger, FbBytes stored); /* FB_CORRUPTED */
 
+/* ---- dictionary.c ---- */
+
 /*
- * dictionary.c: the ledger worker tells which identities the transactions of a block name, and
+ * The ledger worker tells which identities the transactions of a block name, and
  * after the block how many transactions it had and one of its envelopes; now and then that makes a
  * new dictionary, in the caller's transaction.
  */
 extern void dictionary_count(const Ledger *ledger, FbBytes identity);
 extern void dictionary_maintain(const Ledger *ledger, int transactions_count, FbBytes sample);
 
-/* ---- guard.c: the append-only tables, and the only exception: a repair replaces rows that the
- * chain proves wrong by those that it proves right ---- */
+/* ---- guard.c: the append-only tables ---- */
 
 /*
+ * The only exception: a repair replaces rows that the chain proves wrong by those that it proves
+ * right.
+ *
  * Locks the committer out and lets this transaction replace rows of the channel's append-only
  * tables until its end. Take a new snapshot afterwards: then it sees everything that was committed.
  * Callers check fabric_admin by the privileges of their SQL functions.
@@ -420,11 +429,5 @@ extern void dictionary_maintain(const Ledger *ledger, int transactions_count, Fb
 extern void ledger_repair_begin(const Ledger *ledger);
 /* does this transaction hold a lock that keeps blocks from being committed? */
 extern bool ledger_is_locked_here(const Ledger *ledger);
-/*
- * replace a block and its transactions, or put a missing one back; the caller has proved that they
- * belong to the chain
- */
-extern void block_store_replace(const Ledger *ledger, const BlockRow *block,
-								const TransactionRow *transactions, int transactions_count);
 
 #endif

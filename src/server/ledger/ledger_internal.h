@@ -65,8 +65,9 @@ extern FbBytes ledger_copy(FbBytes bytes); /* palloc'ed in the current context *
 #define LEDGER_DAMAGE_HINT \
 	"fabric.verify_chain lists what is damaged; fabric.repair_tables and then fabric.repair_chain repair it."
 
-/* ---- row_check.c: what is wrong with a row before anything reads its values; NULL: nothing ----
- */
+/* ---- row_check.c ---- */
+
+/* What is wrong with a row, before anything reads its values; NULL: nothing. */
 
 /* the row within its page; page: its first byte */
 extern const char *row_check_place(const char *page, const char *row, size_t bytes);
@@ -79,13 +80,15 @@ extern const char *row_check(TupleDesc columns, Oid toast_table, HeapTupleHeader
 /* the same of an entry of an index, whose size is known to be right */
 extern const char *index_entry_check(TupleDesc columns, IndexTuple entry);
 
-/*
- * page_check.c: takes what cannot be read out of the tables' pages, under the locks of the repair
- */
+/* ---- page_check.c ---- */
+
+/* take what cannot be read out of the tables' pages, under the locks of the repair */
 extern void page_check_repair(const Ledger *ledger, LedgerDamage report, void *context);
 
+/* ---- index_check.c ---- */
+
 /*
- * index_check.c: of rows with the same key in a unique index all but the first; the table alone is
+ * remove rows: of those with the same key in a unique index all but the first; the table alone is
  * read. For the repair, under its locks
  */
 extern void index_check_remove_duplicates(Oid table);
@@ -94,6 +97,8 @@ extern void index_check_remove_duplicates(Oid table);
  * indexes were made
  */
 extern void index_check_remove_unreadable(Oid table, LedgerDamage report, void *context);
+
+/* ---- scan.c ---- */
 
 /* of a ledger, in the order in which a commit locks them */
 /* clang-format off */
@@ -108,7 +113,7 @@ extern void scan_key_bytea(ScanKey key, AttrNumber column, StrategyNumber strate
 /* equality, collation "C" */
 extern void scan_key_text(ScanKey key, AttrNumber column, FbBytes value);
 
-/* ---- ledger_cache.c, arrays.c ---- */
+/* ---- ledger_cache.c, arrays.c, storage.c ---- */
 
 /* of a channel, with the latest snapshot; 0: it is not joined here, *import_only is not set */
 extern int ledger_read_id(const char *channel, bool *import_only);
@@ -136,8 +141,10 @@ extern Datum ledger_text_array(const FbBytes *values, const bool *nulls, int cou
 extern Datum ledger_array(Datum *values, bool *nulls, int count, Oid type, int16 length,
 						  bool by_value, char align);
 
-/* ---- dictionary.c: the newest dictionary of a ledger (NULL and id 0: none), and one by its id;
- * owned by the session ---- */
+/* ---- dictionary.c ---- */
+
+/* the newest dictionary of a ledger (NULL and id 0: none), and one by its id; owned by the session
+ */
 extern ZSTD_CDict *dictionary_for_compression(const Ledger *ledger, int level, int *dictionary_id);
 extern ZSTD_DDict *dictionary_for_decompression(const Ledger *ledger, int dictionary_id);
 /* after this transaction has removed dictionaries */

@@ -108,11 +108,15 @@ extern bool order_has_evidence(const char *channel, const char *kind);
  */
 extern int64 order_acknowledge_evidence(const char *channel, TimestampTz up_to);
 
+/* ---- broadcast.c ---- */
+
 /*
  * Ask the worker to hand the leadership over to consenter target_id; 0: to the most up-to-date one.
  * FB_NO_LEADER if this node does not lead.
  */
 extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id, FbError *error);
+
+/* ---- lost_state.c ---- */
 
 /*
  * Store an operator's statement about this node's Raft state. recover true: the node has lost
@@ -123,7 +127,7 @@ extern FbStatus order_transfer_leadership(const char *channel, uint64 target_id,
  */
 extern void order_write_note(const char *channel, bool recover, const char *reason);
 
-/* ---- the worker `fabric orderer CHANNEL`, see worker/orderer_main.c ---- */
+/* ---- order_node.c: the worker `fabric orderer CHANNEL` (its main: worker/orderer_main.c) ---- */
 
 typedef struct OrderNode OrderNode;
 
@@ -136,6 +140,9 @@ extern OrderNode *order_node_start(ChannelSlot *slot);
 extern void order_node_turn(OrderNode *node);
 /* sleep until there is something to do: latch, connections, Raft's deadline, batch timeout */
 extern void order_node_sleep(OrderNode *node);
+
+/* ---- hand_over.c ---- */
+
 /* does this node lead, and is there another consenter that could take over? */
 extern bool order_node_leads(const OrderNode *node);
 /*

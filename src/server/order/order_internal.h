@@ -396,7 +396,7 @@ extern void turn_open_transaction(OrderNode *node);
 /* after a change of role or leader: count and forward the whole queue again */
 extern void turn_reset_batching(OrderNode *node);
 
-/* log_chain.c */
+/* ---- log_chain.c ---- */
 
 /* the last block after an entry of the log, or where the log starts */
 extern void log_chain_head(OrderNode *node, uint64 index, BlockHead *head);
@@ -419,6 +419,8 @@ extern bool log_chain_ledger_has(const char *channel, const BlockHead *head, uin
 extern bool log_chain_makes_block(OrderNode *node, uint64 index);
 extern void log_chain_genesis(const char *channel, BlockHead *head);
 
+/* ---- evidence.c ---- */
+
 /* kinds of evidence in addition to those of core/raft */
 #define EVIDENCE_CHAIN                                                                             \
 	"entries_do_not_follow" /* the batches of an append are linked to a block that is not the last \
@@ -426,11 +428,11 @@ extern void log_chain_genesis(const char *channel, BlockHead *head);
 #define EVIDENCE_SNAPSHOT \
 	"snapshot_of_another_chain" /* the block before the leader's log differs from this node's */
 
-/* evidence.c. kind: a constant, compared by its address */
+/* kind: a constant, compared by its address */
 extern void evidence_note(OrderNode *node, const char *kind, uint64 consenter_id, uint64 term,
 						  uint64 index, const FbError *error);
 
-/* duties.c */
+/* ---- duties.c ---- */
 
 /* data that a step may need in addition to the event */
 typedef struct StepInput
@@ -455,7 +457,7 @@ extern FbStatus duties_step(OrderNode *node, RaftEvent *event, const StepInput *
  */
 extern void duties_finish(OrderNode *node);
 
-/* batching.c */
+/* ---- batching.c ---- */
 
 /* a new envelope */
 extern void batching_add(OrderNode *node, const QueueEntry *entry);

@@ -27,9 +27,11 @@
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
 	PG_FUNCTION_INFO_V1(name)
 
+/* ---- guc.c: every setting ---- */
+
 /*
- * ---- guc.c: every setting. The variable of fabric.NAME is guc_NAME; docs/operations.md and the
- * descriptions in guc.c describe each setting. Strings are never NULL; empty means not set ----
+ * The variable of fabric.NAME is guc_NAME; docs/operations.md and the descriptions in guc.c
+ * describe each setting. Strings are never NULL; empty means not set.
  */
 
 extern char *guc_database;
@@ -76,9 +78,9 @@ extern void guc_note_identity_opened(void);
 /* closed is called when fabric.identity_opened is turned off; it must not raise errors */
 extern void guc_on_identities_closed(void (*closed)(void));
 
-/*
- * ---- shmem.c: all shared memory; recovery needs none of it: workers rebuild it from tables ----
- */
+/* ---- shmem.c: all shared memory ---- */
+
+/* Recovery needs none of it: workers rebuild it from tables. */
 
 typedef enum WorkerKind
 {
@@ -321,6 +323,8 @@ extern uint64 slot_worker_restarts(ChannelSlot *slot, WorkerKind kind);
 /* Call before starting the worker; counts a restart if the worker has run before. */
 extern void slot_note_start(ChannelSlot *slot, WorkerKind kind);
 
+/* ---- shmem.c ---- */
+
 /*
  * The verified set: digests of (message, signature, key) for signatures that this node has
  * verified or made. A bounded, lossy cache: a miss only costs a verification; a hit is always
@@ -403,7 +407,7 @@ extern void condition_expire(const char *topic, uint64 unmet_ms);
 /* of all processes; palloc'ed */
 extern Condition *conditions_list(int *count);
 
-/* ---- inbox.c: a bounded queue into the orderer worker of a channel ---- */
+/* ---- inbox.c, shmem.c: a bounded queue into the orderer worker of a channel ---- */
 
 /*
  * Append a record of one kind (a letter that server/order defines) made of two parts, and wake the

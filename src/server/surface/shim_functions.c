@@ -183,10 +183,9 @@ fabric_shim_get_client_attribute(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(checked_text(value, "the attribute's value"));
 }
 
-/*
- * ---- state. Keys are text or bytea: the same C functions serve both, because the C type of both
- * is bytes ----
- */
+/* ---- state ---- */
+
+/* Keys are text or bytea: the same C functions serve both, because the C type of both is bytes. */
 
 Datum
 fabric_shim_get_state(PG_FUNCTION_ARGS)

@@ -151,9 +151,9 @@ extern ResolveState resolve_poll(Resolution *resolution, char **hosts, char **ad
 								 const char **error);
 extern void resolve_release(Resolution *resolution);
 
+/* ---- conn.c: one connection ---- */
+
 /*
- * ---- conn.c: one connection ----
- *
  *            conn_connect            address known            established
  *     OFF  ----------------> RESOLVING ------------> CONNECTING ---------> READY
  *      ^                         |                       |                  |
