@@ -489,4 +489,14 @@ is(digest($_), digest($org1), "$_->{name} has the same blocks, codes and state")
   foreach $org2, $org3;
 is($org1->query("SELECT fabric.query('trade', 'book', 'get', 'bad')"),
 	'', 'no invalid transaction wrote to the state');
+
+# A new code needs a transaction here. These have none: NIL_ENVELOPE and NOT_VALIDATED are never
+# stored, a configuration stops the ledger, and the validation of V2_0 does not give the others.
+is( $org1->query(<<'SQL'),
+SELECT string_agg(name, ' ' ORDER BY code)
+FROM generate_series(0, 255) code, fabric_internal.validation_code_name(code::int2) name
+WHERE name !~ '^[0-9]' AND code NOT IN (SELECT validation_code FROM fabric_internal.transaction)
+SQL
+	'NIL_ENVELOPE',
+	'the codes that no transaction of this test has');
 done_testing();

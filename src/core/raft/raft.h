@@ -14,8 +14,8 @@
  *
  * The host's duties after each step, in this order:
  *   1. store update.hard_state (if persist_hard_state), the log's new start (if log_start_changed),
- * the truncation (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE
- * durable transaction;
+ *      the truncation (if truncate_from_index > 0), then the entries (if entries.count > 0), in ONE
+ *      durable transaction;
  *   2. send the messages, and report PERSISTED (if entries were stored), in either order;
  *   3. apply the entries up to update.apply_index, report APPLIED;
  *   4. wait for messages or until update.deadline_ms, and then report TIMEOUT.
@@ -24,8 +24,9 @@
  * the transaction is durable. An append's payloads are attached by the host: see RaftMessage. A
  * crash at any point is allowed: START from the tables.
  *
- * Lifetime of what an update points to. Everything in an update lives until the next raft_step of the same Raft: encode or copy messages
- * at once. Everything in an event is only read during the step.
+ * Lifetime of what an update points to: everything in an update lives until the next raft_step of
+ * the same Raft, so encode or copy messages at once. Everything in an event is only read during the
+ * step.
  */
 #ifndef FABRIC_CORE_RAFT_H
 #define FABRIC_CORE_RAFT_H

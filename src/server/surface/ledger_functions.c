@@ -192,7 +192,7 @@ fabric_get_history(PG_FUNCTION_ARGS)
 	{
 		const bool with_envelope = false;
 		TransactionRow transaction;
-		/* false only in a damaged ledger: its history is shown all the same */
+		/* false only in a damaged ledger: its history is shown nevertheless */
 		bool known = block_store_transaction(ledger, row.block_number, row.position, NULL,
 											 with_envelope, &transaction);
 		Datum values[6];
