@@ -291,6 +291,8 @@ extern bool consenter_ids_has(const ConsenterIds *ids, uint64_t id);
 /* the id of the consenter at this index of the configuration; 0: the ids are unknown */
 extern uint64_t consenter_ids_id(const ConsenterIds *ids, size_t index);
 
+/* ---- bundle.c, acl.c: what a bundle says ---- */
+
 /* find by MSP id, not by group name; NULL if there is none */
 extern const ConfigOrganization *config_application_organization(const ConfigBundle *bundle,
 																 const char *msp_id);
