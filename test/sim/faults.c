@@ -83,8 +83,11 @@ fault_configure(Sim *sim)
 	if (host_step(sim, leader, &event) != FB_OK)
 		return;
 	sim->counters->configurations++;
-	if (!sim->nodes[id].exists)
-		host_start(sim, &sim->nodes[id]);
+	if (sim->nodes[id].exists)
+		return;
+	sim->nodes[id].first_configuration = status.configuration;
+	sim->nodes[id].added = true;
+	host_start(sim, &sim->nodes[id]);
 }
 
 /*

@@ -503,6 +503,7 @@ host_start(Sim *sim, SimNode *node)
 	event.start.configuration_state =
 		fb_bytes(image->configuration_state, image->configuration_state_bytes);
 	event.start.configuration = node->first_configuration;
+	event.start.added = node->added;
 	event.start.configuration_fixed = !sim->change_membership;
 	event.start.memory = fb_bytes(image->memory, image->memory_bytes);
 	event.start.recovery = node->lost ? RAFT_RECOVERY_TOLD : image->recovery;

@@ -130,6 +130,7 @@ typedef struct SimNode
 	bool exists;
 	bool up;
 	RaftConfiguration first_configuration;
+	bool added; /* later; the first configuration has the others */
 	FbArena arena;
 	Raft *raft;
 	SimDisk disk;

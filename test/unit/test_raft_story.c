@@ -6,6 +6,7 @@
  *
  *   start A B C             nodes A, B, C with each other as voters
  *   join A                  a node that knows no other node
+ *   add A V...              a node with a number that is new to the voters V...
  *   timeout A               time passes until A's deadline, which fires
  *   advance MS              time passes
  *   deliver                 deliver all messages, in order, until there are none
@@ -54,6 +55,7 @@ typedef struct StoryNode
 	FbArena arena;
 	Raft *raft;
 	RaftConfiguration first;
+	bool added;
 	uint64_t term;
 	uint64_t vote;
 	uint64_t commit;
@@ -218,6 +220,7 @@ story_start(uint64_t id)
 	event.start.commit_index = node->commit;
 	event.start.configuration_state = fb_bytes(node->configuration, node->configuration_bytes);
 	event.start.configuration = node->first;
+	event.start.added = node->added;
 	event.start.memory = fb_bytes(node->memory, node->memory_bytes);
 	event.start.recovery = node->recovery;
 	event.start.recovery_witness = node->recovery_witness;
@@ -270,6 +273,7 @@ static void
 story_set_back(uint64_t id, const StoryNode *from)
 {
 	RaftConfiguration first = nodes[id].first;
+	bool added = nodes[id].added;
 
 	CHECK(!nodes[id].up);
 	if (from != NULL)
@@ -278,6 +282,17 @@ story_set_back(uint64_t id, const StoryNode *from)
 		memset(&nodes[id], 0, sizeof(nodes[id]));
 	nodes[id].up = false;
 	nodes[id].first = first;
+	nodes[id].added = added;
+}
+
+static void
+story_add(uint64_t id, const uint64_t *voters, int count)
+{
+	nodes[id].added = true;
+	nodes[id].first = (RaftConfiguration) {0};
+	for (int i = 0; i < count; i++)
+		raft_configuration_add(&nodes[id].first, voters[i]);
+	story_start(id);
 }
 
 static void
@@ -328,6 +343,8 @@ story_command(char *line)
 	}
 	else if (strcmp(word, "join") == 0 || strcmp(word, "restart") == 0)
 		story_start(id);
+	else if (strcmp(word, "add") == 0)
+		story_add(id, numbers + 1, count - 1);
 	else if (strcmp(word, "crash") == 0)
 		story_crash(id);
 	else if (strcmp(word, "advance") == 0)

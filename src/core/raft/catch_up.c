@@ -22,7 +22,8 @@
  * fetched, so its vote is not what protects those entries. What leaders append behind the log start
  * is accepted whatever term they give it: replication_follows.
  *
- *   Its configuration counts only where configurations may change at all (RaftEvent, START).
+ *   Its configuration counts only where configurations may change at all (RaftEvent, START), and
+ * where the host cannot tell from the blocks who votes (SNAPSHOT_INSTALLED).
  *
  * Rejected: to ask the other voters for the term of the offered entry. They may have forgotten it,
  * and a quorum of two with one node down would be stuck.
@@ -150,7 +151,7 @@ catch_up_log_start_term(const Raft *raft)
 }
 
 void
-catch_up_installed(Raft *raft, uint64_t index)
+catch_up_installed(Raft *raft, uint64_t index, const RaftConfiguration *configuration)
 {
 	if (raft->fetch.index == 0 || index < raft->fetch.index)
 		return;
@@ -169,6 +170,8 @@ catch_up_installed(Raft *raft, uint64_t index)
 		raft->update->log_start_changed = true;
 		raft->update->log_reset = true;
 		raft->update->persist_hard_state = true;
+		if (configuration->voters_count > 0)
+			raft->fetch.configuration = (RaftLogConfiguration) {raft->fetch.index, *configuration};
 		if (!raft->configuration_fixed)
 			membership_replace(raft, &raft->fetch.configuration);
 		TRACE(raft, "blocks up to %" PRIu64 " are here: log restarts after %" PRIu64 "/%" PRIu64,

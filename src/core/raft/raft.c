@@ -524,7 +524,8 @@ raft_dispatch(Raft *raft, const RaftEvent *event, FbError *error)
 			raft_compact(raft, event->compact.index);
 			return FB_OK;
 		case RAFT_EVENT_SNAPSHOT_INSTALLED:
-			catch_up_installed(raft, event->snapshot_installed.index);
+			catch_up_installed(raft, event->snapshot_installed.index,
+							   &event->snapshot_installed.configuration);
 			raft_clamp_applied(raft);
 			return FB_OK;
 		case RAFT_EVENT_RECOVER:

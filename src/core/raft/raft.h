@@ -103,9 +103,9 @@ typedef enum RaftMessageType
 	RAFT_HELLO = 11, /* the sender has started, or is recovering, and asks for the promises that the
 						receiver remembers of it. nonce; index, log_term: its last entry. Changes no
 						node's term; term may be 0 */
-	RAFT_HELLO_RESPONSE =
-		12 /* index, log_term: the sender's last entry; promised_term, promised_index, voted: the
-			  receiver's last promise to it; leader: as known to the sender */
+	RAFT_HELLO_RESPONSE = 12 /* index, log_term: the sender's last entry; promised_term,
+								promised_index, voted: the receiver's last promise to it; leader: as
+								known to the sender; configuration: of the sender */
 } RaftMessageType;
 
 #define RAFT_MESSAGE_TYPE_MAX 12
@@ -269,6 +269,10 @@ typedef struct RaftEvent
 		 * FB_INVALID_ARGUMENT (id 0, timeouts 0, heartbeat not below the election timeout, limits),
 		 * FB_CORRUPTED (terms fall, the state does not decode, ...), FB_OUT_OF_MEMORY: the Raft is
 		 * then unusable.
+		 *
+		 * added: the channel existed before this node's number. `configuration` has the voters
+		 * beside it, also at a later START. A node that never had a vote may be new then, or may
+		 * have lost everything: see recovery.c.
 		 */
 		struct
 		{
@@ -288,6 +292,7 @@ typedef struct RaftEvent
 			uint64_t commit_index; /* may be outdated, but never too high; 0 if never stored */
 			FbBytes configuration_state;
 			RaftConfiguration configuration;
+			bool added;
 			FbBytes memory;				 /* empty if never stored */
 			RaftRecoveryReason recovery; /* as stored, or TOLD if the host has a sign that this node
 											has lost promises */
@@ -399,10 +404,14 @@ typedef struct RaftEvent
 		 * SNAPSHOT_INSTALLED: the ledger has the blocks that update.fetch_index requested, or more.
 		 * index: the entry of the last of these blocks, or any entry known to follow it; at least
 		 * fetch_index. Ignored if lower than requested, or if nothing is requested.
+		 *
+		 * configuration: the voters that follow from the blocks up to fetch_index, if the host can
+		 * tell: the offer of one node is not believed then. Without voters: those of the offer.
 		 */
 		struct
 		{
 			uint64_t index;
+			RaftConfiguration configuration;
 		} snapshot_installed;
 
 		/*

@@ -206,10 +206,12 @@ struct Raft
 	RaftParticipation participation;
 	RaftRecoveryReason recovery;
 	uint64_t recovery_witness;
-	uint64_t recovery_index; /* where it ends, according to the leader; 0: not known yet */
-	uint64_t nonce;			 /* of this start, or of the recovery begun later; never 0 */
-	bool established;		 /* durable: it has had a vote */
-	bool stateless;			 /* no state and no entries: new, or everything is lost */
+	uint64_t recovery_index;	  /* where it ends, according to the leader; 0: not known yet */
+	uint64_t nonce;				  /* of this start, or of the recovery begun later; never 0 */
+	bool established;			  /* durable: it has had a vote */
+	bool stateless;				  /* no state and no entries: new, or everything is lost */
+	bool added;					  /* it never had a vote, and its channel existed before */
+	RaftConfiguration added_asks; /* the voters that it asks */
 	uint64_t asking_since_ms;
 	uint64_t hello_ms; /* when to ask again; UINT64_MAX: all have answered */
 	RaftWitness witnesses[FB_RAFT_NODES_MAX];
@@ -229,6 +231,7 @@ struct Raft
 	size_t configuration_state_bytes;
 	uint8_t snapshot_configuration[RAFT_CONFIGURATION_STATE_BYTES_MAX];
 	uint8_t entry_payload[RAFT_CONFIGURATION_BYTES_MAX];
+	uint8_t hello_configuration[RAFT_CONFIGURATION_BYTES_MAX];
 	uint8_t memory[RAFT_MEMORY_BYTES_MAX];
 
 	bool trace_enabled;
@@ -320,7 +323,7 @@ extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *con
 extern void catch_up_send(Raft *raft, RaftProgress *progress);
 extern FbStatus catch_up_check_snapshot(Raft *raft, const RaftMessage *message, FbError *error);
 extern void catch_up_receive_snapshot(Raft *raft, const RaftMessage *message);
-extern void catch_up_installed(Raft *raft, uint64_t index);
+extern void catch_up_installed(Raft *raft, uint64_t index, const RaftConfiguration *configuration);
 extern void catch_up_forget_if_over(Raft *raft);
 
 /* ---- recovery.c ---- */

@@ -45,6 +45,13 @@
  * Missing nodes get four election timeouts, because nodes join one after the other. So any majority
  * founds a network, and brings nodes that join later up to date.
  *
+ * Added nodes. A node whose number was added to a channel that existed before has no state either,
+ * but its others do. It asks the voters that the channel's configuration names beside it, and takes
+ * part if all of them have answered, know of no other voters, and remember no promise of this
+ * number: then it has made none that counts. Until then it recovers, as one that lost everything.
+ * So one node that is down does not keep a new one out, and with one voter, which no leader could
+ * bring a second one up to date without, the second takes part at once.
+ *
  * What holds: if there is a sign of the loss (from the host: see server/order/lost_state.c; or in
  * an answer), a minority may lose its memory at any time without loss of committed entries, and
  * recovers without help while a majority works. If so many nodes recover that the others are not a
@@ -56,11 +63,12 @@
  * keep another one from ever starting again. The same holds for a node that lost everything, among
  * a quorum of nodes without state: this looks like a new channel.
  *
- * Rejected: a new number for a node that lost its memory, as etcd and Fabric do (remove and add a
- * consenter): the list of consenters cannot be changed here. Recovering by the leader's word alone,
- * without X: a leader that was cut off with this node before a later one was elected would take it
- * back into its old term. Believing heartbeats ("you had confirmed") while voting: any one node
- * could then take all others out; the answers to HELLO are believed once for each start.
+ * Rejected: only a new number for a node that lost its memory, as etcd and Fabric do (remove and
+ * add a consenter): it takes a decision of the organizations for what a node can do by itself.
+ * Recovering by the leader's word alone, without X: a leader that was cut off with this node before
+ * a later one was elected would take it back into its old term. Believing heartbeats ("you had
+ * confirmed") while voting: any one node could then take all others out; the answers to HELLO are
+ * believed once for each start.
  */
 #include "core/raft/raft_internal.h"
 
@@ -206,6 +214,16 @@ recovery_decode_memory(Raft *raft, FbBytes memory)
 
 /* ---- the other voters, and their answers ---- */
 
+/*
+ * The nodes to ask. An added node receives old configurations while it asks, so those in its log
+ * say nothing about who may remember.
+ */
+static const RaftConfiguration *
+recovery_asked(const Raft *raft)
+{
+	return raft->added ? &raft->added_asks : raft_configuration_in_force(raft);
+}
+
 static RaftWitness *
 recovery_witness_of(Raft *raft, uint64_t id)
 {
@@ -216,7 +234,7 @@ recovery_witness_of(Raft *raft, uint64_t id)
 		if (raft->witnesses[i].id == id)
 			return &raft->witnesses[i];
 	}
-	if (id == raft->id || !raft_configuration_has(raft_configuration_in_force(raft), id))
+	if (id == raft->id || !raft_configuration_has(recovery_asked(raft), id))
 		return NULL;
 	/* those that were removed since make space */
 	if (raft->witnesses_count == FB_RAFT_NODES_MAX)
@@ -225,7 +243,7 @@ recovery_witness_of(Raft *raft, uint64_t id)
 
 		for (uint32_t i = 0; i < raft->witnesses_count; i++)
 		{
-			if (raft_configuration_has(raft_configuration_in_force(raft), raft->witnesses[i].id))
+			if (raft_configuration_has(recovery_asked(raft), raft->witnesses[i].id))
 				raft->witnesses[kept++] = raft->witnesses[i];
 		}
 		raft->witnesses_count = kept;
@@ -251,7 +269,7 @@ recovery_has_answered(Raft *raft, uint64_t id)
 static uint32_t
 recovery_count_answers(Raft *raft, bool remembering)
 {
-	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	const RaftConfiguration *configuration = recovery_asked(raft);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
@@ -285,7 +303,7 @@ recovery_awaits_leader(Raft *raft)
 static uint64_t
 recovery_patience_ms(const Raft *raft)
 {
-	return (raft->stateless ? FOUNDING_PATIENCE : 1) * raft->election_timeout_ms;
+	return (raft->stateless && !raft->added ? FOUNDING_PATIENCE : 1) * raft->election_timeout_ms;
 }
 
 /* ---- the three states ---- */
@@ -293,7 +311,7 @@ recovery_patience_ms(const Raft *raft)
 static void
 recovery_say_hello(Raft *raft)
 {
-	const RaftConfiguration *configuration = raft_configuration_in_force(raft);
+	const RaftConfiguration *configuration = recovery_asked(raft);
 	bool asked = false;
 
 	for (uint32_t i = 0; i < configuration->voters_count; i++)
@@ -318,6 +336,13 @@ recovery_say_hello(Raft *raft)
 		raft->hello_ms =
 			raft->now_ms +
 			(raft->participation == RAFT_ASKING ? raft->heartbeat_ms : raft->election_timeout_ms);
+}
+
+/* an added node that recovers because not all have answered: it ends when all have */
+static bool
+recovery_is_precaution(const Raft *raft)
+{
+	return raft->recovery == RAFT_RECOVERY_STATELESS && raft->recovery_witness == 0;
 }
 
 static void
@@ -347,8 +372,11 @@ recovery_start(Raft *raft, const RaftEvent *event)
 	recovery_draw_nonce(raft);
 	raft->established = event->start.established;
 	raft->stateless = !raft->established && raft->term == 0 && trail_last_index(&raft->trail) == 0;
+	raft->added_asks = event->start.configuration;
 	raft->recovery = event->start.recovery;
 	raft->recovery_witness = event->start.recovery_witness;
+	raft->added = event->start.added && !raft->established &&
+				  (raft->recovery == RAFT_RECOVERY_NONE || recovery_is_precaution(raft));
 	raft->asking_since_ms = raft->now_ms;
 	raft->hello_ms = UINT64_MAX;
 	if (raft->recovery != RAFT_RECOVERY_NONE)
@@ -356,7 +384,8 @@ recovery_start(Raft *raft, const RaftEvent *event)
 		raft->participation = RAFT_RECOVERING;
 		raft->update->persist_hard_state = true;
 	}
-	else if (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count > 1)
+	else if (raft->added ||
+			 (raft_is_voter(raft) && raft_configuration_in_force(raft)->voters_count > 1))
 		raft->participation = RAFT_ASKING;
 	else if (!raft->established)
 	{
@@ -379,6 +408,7 @@ recovery_begin(Raft *raft, RaftRecoveryReason reason, uint64_t witness)
 	raft->recovery = reason;
 	raft->recovery_witness = witness;
 	raft->recovery_index = 0;
+	raft->added = raft->added && recovery_is_precaution(raft);
 	recovery_draw_nonce(raft);
 	raft->hello_ms = raft->now_ms;
 	raft->update->persist_hard_state = true;
@@ -396,6 +426,7 @@ recovery_end(Raft *raft, const char *why)
 	raft->recovery_witness = 0;
 	raft->recovery_index = 0;
 	raft->stateless = false;
+	raft->added = false;
 	raft->hello_ms =
 		recovery_count_answers(raft, false) == raft_configuration_in_force(raft)->voters_count
 			? UINT64_MAX
@@ -418,12 +449,20 @@ recovery_end_as_told(Raft *raft)
 static void
 recovery_conclude(Raft *raft)
 {
-	uint32_t voters_count = raft_configuration_in_force(raft)->voters_count;
+	uint32_t voters_count = recovery_asked(raft)->voters_count;
 
-	if (raft->participation != RAFT_ASKING)
+	if (raft->participation != RAFT_ASKING && !raft->added)
 		return;
-	if (recovery_count_answers(raft, false) == voters_count)
+	if (recovery_count_answers(raft, false) == voters_count && voters_count > 0)
 		recovery_end(raft, "all nodes have answered");
+	else if (raft->participation == RAFT_RECOVERING)
+		return;
+	else if (raft->added)
+	{
+		/* a missing one may remember: it takes part when a leader has brought it up to date */
+		if (raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft))
+			recovery_begin(raft, RAFT_RECOVERY_STATELESS, 0);
+	}
 	else if (recovery_count_answers(raft, true) >= quorum_size(voters_count) &&
 			 raft->now_ms >= raft->asking_since_ms + recovery_patience_ms(raft) &&
 			 !recovery_awaits_leader(raft))
@@ -455,6 +494,9 @@ recovery_receive_hello(Raft *raft, const RaftMessage *message)
 	answer->nonce = message->nonce;
 	answer->index = trail_last_index(&raft->trail);
 	answer->log_term = trail_last_term(&raft->trail);
+	answer->configuration =
+		fb_bytes(raft->hello_configuration, membership_encode_one(raft_configuration_in_force(raft),
+																  raft->hello_configuration));
 	answer->recovering = raft->participation == RAFT_RECOVERING;
 	answer->leader = raft->leader != 0 && raft_in_lease(raft) ? raft->leader : 0;
 	if (promise != NULL)
@@ -491,6 +533,24 @@ recovery_is_unknown_promise(const Raft *raft, const RaftMessage *message)
 		   (message->voted && raft->vote != message->from);
 }
 
+/*
+ * An added node asks the voters that it knows. Does the other one know of voters beside these? They
+ * may remember promises too.
+ */
+static bool
+recovery_knows_others(const Raft *raft, const RaftMessage *message)
+{
+	RaftConfiguration theirs;
+
+	if (membership_decode_one(message->configuration, &theirs, NULL) != FB_OK)
+		return true;
+	for (uint32_t i = 0; i < theirs.voters_count; i++)
+		if (theirs.voters[i] != raft->id &&
+			!raft_configuration_has(&raft->added_asks, theirs.voters[i]))
+			return true;
+	return false;
+}
+
 void
 recovery_receive_hello_response(Raft *raft, const RaftMessage *message)
 {
@@ -505,12 +565,14 @@ recovery_receive_hello_response(Raft *raft, const RaftMessage *message)
 	witness->answered_ms = raft->now_ms;
 	witness->recovering = message->recovering;
 	witness->leader = message->leader != raft->id ? message->leader : 0;
-	if (raft->participation == RAFT_RECOVERING)
+	if (raft->participation == RAFT_RECOVERING && !raft->added)
 		return;
 	if (recovery_is_unknown_promise(raft, message))
 		recovery_begin(raft, RAFT_RECOVERY_REMEMBERED, message->from);
-	else if (raft->participation == RAFT_ASKING && raft->stateless &&
-			 (message->index > 0 || message->leader != 0 || message->promised_term > 0))
+	else if (raft->participation != RAFT_VOTING &&
+			 (raft->added ? recovery_knows_others(raft, message)
+						  : raft->stateless && (message->index > 0 || message->leader != 0 ||
+												message->promised_term > 0)))
 		recovery_begin(raft, RAFT_RECOVERY_STATELESS, message->from);
 	else
 		recovery_conclude(raft);
