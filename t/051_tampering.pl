@@ -1,6 +1,6 @@
 # A superuser changes rows past the triggers. verify_chain finds and names each change while the
 # network runs, the other nodes have no problem, and rebuild_state and repair_chain restore the
-# rows.
+# rows. With background workers and little memory it finds exactly what it finds alone in memory.
 use strict;
 use warnings;
 use FindBin;
@@ -18,18 +18,35 @@ $org2->query(
 		join(";\n", map { create_vehicle("V$_") } 1 .. 8) . ";\n"
 	  . invoke('transfer_vehicle', 'V1', 'Boris', '5') . ";\n"
 	  . invoke('delete_vehicle', 'V2'));
+# more blocks than a verification without workers has, and a state larger than its memory
+$org2->query(
+	join(";\n",
+		map { invoke('create_vehicle', "W$_", 'Volvo', 'V60', '2020', 'Ada' x 8000, '20000') }
+		  1 .. 60));
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
 my $height = height_of($org2, 'trade');
 my $middle = $height - 4;
 my $newest = $height - 1;
 
+my $verification =
+  "SELECT concat_ws(' ', 'block', block_number, 'transaction', tx_number, problem, detail) FROM fabric.verify_chain('trade')";
+
+# what is found in three ways; they must not differ
 sub problems
 {
 	my ($node) = @_;
+	my ($alone, @others) = map {
+		$node->query(
+			"SET fabric.verify_workers = $_->[0]; SET maintenance_work_mem = '$_->[1]'; $verification"
+		)
+	}[ 0, '256MB' ], [ 0, '1MB' ], [ 3, '1MB' ];
 
-	return $node->query(
-		"SELECT concat_ws(' ', 'block', block_number, 'transaction', tx_number, problem, detail) FROM fabric.verify_chain('trade')"
-	);
+	foreach my $other (@others)
+	{
+		is($other, $alone, 'with workers and with little memory the same is found')
+		  if $other ne $alone;
+	}
+	return $alone;
 }
 
 sub falsify
@@ -40,6 +57,40 @@ sub falsify
 }
 
 is(problems($_), '', "$_->{name} verifies its chain without a problem") foreach $org1, $org2;
+
+# temporary files are used with little memory only
+foreach my $case ([ '256MB', qr/^0$/ ], [ '1MB', qr/^[1-9]/ ])
+{
+	my ($memory, $pattern) = @$case;
+	my $files = "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()";
+	my $before = $org2->query($files);
+
+	$org2->query("SET maintenance_work_mem = '$memory'; $verification");
+	like($org2->query($files) - $before, $pattern, "temporary files with $memory");
+}
+
+# workers run, the verification does without one that ends, and they end with it
+my $log_bytes = -s $org2->{cluster}->logfile;
+$org2->set_faults('verifier=hold');
+my $verify = start_query($org2->connection, "SET fabric.verify_workers = 3; $verification");
+my $verifiers = "FROM pg_stat_activity WHERE backend_type = 'fabric verifier'";
+ok(wait_until(sub { $org2->query("SELECT count(*) $verifiers") == 3 }), 'three workers run');
+ok($org2->wait_until_held('verifier', $log_bytes), 'one is held');
+$org2->query("SELECT pg_terminate_backend(min(pid)) $verifiers");
+$org2->set_faults('');
+my ($found_without) = finish_query($verify);
+is($found_without, '', 'a worker that ends changes no result');
+ok(wait_until(sub { $org2->query("SELECT count(*) $verifiers") == 0 }), 'all have ended');
+$org2->set_faults('verifier=hold');
+$verify = start_query($org2->connection, "SET fabric.verify_workers = 3; $verification");
+ok(wait_until(sub { $org2->query("SELECT count(*) $verifiers") == 3 }), 'three workers run again');
+$org2->query(
+	"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT concat_ws%verify_chain%' AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+);
+like((finish_query($verify))[1], qr/canceling statement/, 'waiting for a worker is cancellable');
+$org2->set_faults('');
+ok(wait_until(sub { $org2->query("SELECT count(*) $verifiers") == 0 }),
+	'the workers of a canceled verification end');
 
 # plain SQL is refused
 like(

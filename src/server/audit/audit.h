@@ -28,6 +28,11 @@ typedef struct ReadConflict
 extern void explain_conflict(const Ledger *ledger, uint64 block_number, uint32 position,
 							 Snapshot snapshot, ReadConflict *conflict);
 
+/* ---- verify_ahead.c ---- */
+
+/* entry point of the background workers of a verification */
+extern PGDLLEXPORT void fabric_verifier_main(Datum argument);
+
 /* ---- verify.c: audits and repairs of a channel's tables  ---- */
 
 /* block_number, tx_index: -1 when the problem is not of a single one */

@@ -4,55 +4,108 @@
 
 #include "server/audit/audit.h"
 
-#include "utils/hsearch.h"
-
 #include "server/commit/commit.h"
 
 /* ---- replay_state.c ---- */
 
-/*
- * A state in memory, ordered as the tables are; keys stay when they are deleted, because of their
- * history.
+/* A state in bounded memory, ordered as the tables are; see the design note there. */
+
+typedef struct ReplayRow
+{
+	FbBytes namespace_name;
+	FbBytes key;
+	bool present; /* false: the key was deleted */
+	FbBytes value;
+	FbBytes metadata;
+	RwSetVersion version;
+} ReplayRow;
+
+typedef struct ReplayState ReplayState;
+
+/* memory_bytes_max: of the part in memory; the rest is in temporary files */
+extern ReplayState *replay_state_create(MemoryContext context, size_t memory_bytes_max);
+/* Close its files; after an error the transaction's end does that. Its memory goes with its context
  */
+extern void replay_state_close(ReplayState *state);
+/* False: the key is not present. The bytes of *row are valid until the next change of the key or
+ * the next replay_state_settle */
+extern bool replay_state_get(ReplayState *state, FbBytes namespace_name, FbBytes key,
+							 ReplayRow *row);
+extern void replay_state_put(ReplayState *state, FbBytes namespace_name, FbBytes key, FbBytes value,
+							 FbBytes metadata, RwSetVersion version);
+extern void replay_state_remove(ReplayState *state, FbBytes namespace_name, FbBytes key);
+/* Move the part in memory to a file if it has become too large. Ends all cursors. */
+extern void replay_state_settle(ReplayState *state);
+
+/*
+ * The keys that are present, in the order of (namespace, key), from this one on. Nothing may be
+ * changed while a cursor is open. A row's bytes may be in the context current at its call
+ */
+typedef struct ReplayCursor ReplayCursor;
+extern ReplayCursor *replay_cursor_open(ReplayState *state, FbBytes namespace_name, FbBytes key);
+extern bool replay_cursor_next(ReplayCursor *cursor, ReplayRow *row);
+extern void replay_cursor_close(ReplayCursor *cursor);
+
+/* ---- replay_run.c ---- */
+
+/* rows are added in order, deleted keys included; then replay_run_finish, then it is read */
+typedef struct ReplayRun ReplayRun;
+extern ReplayRun *replay_run_create(MemoryContext parent, uint64 rows_count_max);
+extern void replay_run_add(ReplayRun *run, const ReplayRow *row);
+extern void replay_run_finish(ReplayRun *run);
+extern void replay_run_close(ReplayRun *run);
+extern uint64 replay_run_count(const ReplayRun *run);
+/* false: the run says nothing of the key; row->present: see ReplayRow */
+extern bool replay_run_find(ReplayRun *run, FbBytes namespace_name, FbBytes key, ReplayRow *row);
+
+/* the rows from this key on; a row is valid until the next call */
+typedef struct ReplayRunCursor ReplayRunCursor;
+extern ReplayRunCursor *replay_run_open(ReplayRun *run, FbBytes namespace_name, FbBytes key);
+extern const ReplayRow *replay_run_next(ReplayRunCursor *cursor); /* NULL: at its end */
+extern void replay_run_end(ReplayRunCursor *cursor);
+
+/* order of (namespace, key) */
+extern int replay_compare(FbBytes namespace_name, FbBytes key, FbBytes other_namespace,
+						  FbBytes other_key);
+
+/* ---- replay_history.c ---- */
+
+/* every write of the chain, sorted by key; in temporary files when they are many */
 
 typedef struct ReplayWrite
 {
+	FbBytes namespace_name;
+	FbBytes key;
 	uint64 block_number;
 	uint32 position;
 	bool is_delete;
 	uint8_t value_hash[CRYPTO_SHA256_BYTES];
 } ReplayWrite;
 
-typedef struct ReplayKey
-{
-	FbBytes namespace_name;
-	FbBytes key;
-	bool present;
-	FbBytes value; /* the rest of the state's row, if it is present */
-	FbBytes metadata;
-	RwSetVersion version;
-	ReplayWrite *writes; /* the key's history, oldest first */
-	int writes_count;
-	int writes_capacity;
-	struct ReplayKey *next[FLEXIBLE_ARRAY_MEMBER]; /* by level; [0] is the next key in order */
-} ReplayKey;
+typedef struct ReplayHistory ReplayHistory;
 
-typedef struct ReplayState ReplayState;
+extern ReplayHistory *replay_history_create(MemoryContext context, int memory_kb_max);
+extern void replay_history_close(ReplayHistory *history); /* as replay_state_close */
+extern void replay_history_add(ReplayHistory *history, uint64 number, const HistoryEntry *entry);
+/* all are added: the writes in the order of key, block, position; bytes are valid until the next
+ * call */
+extern void replay_history_sort(ReplayHistory *history);
+extern bool replay_history_next(ReplayHistory *history, ReplayWrite *write);
 
-extern ReplayState *replay_state_create(MemoryContext context);
-extern ReplayKey *replay_state_first(ReplayState *state);
-/* NULL: never written */
-extern ReplayKey *replay_state_find(ReplayState *state, FbBytes namespace_name, FbBytes key);
-/* the first key that is not before this one; NULL: none */
-extern ReplayKey *replay_state_seek(ReplayState *state, FbBytes namespace_name, FbBytes key);
-extern ReplayKey *replay_state_enter(ReplayState *state, FbBytes namespace_name, FbBytes key);
-extern void replay_state_set(ReplayState *state, ReplayKey *key, FbBytes value, FbBytes metadata,
-							 RwSetVersion version);
-extern void replay_state_delete(ReplayState *state, ReplayKey *key);
-extern void replay_state_add_write(ReplayState *state, ReplayKey *key, const ReplayWrite *write);
-/* order of (namespace, key) */
-extern int replay_compare(FbBytes namespace_name, FbBytes key, FbBytes other_namespace,
-						  FbBytes other_key);
+/* ---- verify_ahead.c ---- */
+
+/* background workers that verify signatures ahead of a walk; results are the same without them */
+
+typedef struct VerifyAhead VerifyAhead;
+
+/* fabric.verify_workers of them for blocks 0..to; NULL: none */
+extern VerifyAhead *verify_ahead_start(const Ledger *ledger, uint64 to);
+/* the walk is at this block now; numbers increase. Waits for its worker */
+extern void verify_ahead_block(VerifyAhead *ahead, uint64 number);
+/* did a worker find this signature of the current block valid? False: it is not known */
+extern bool verify_ahead_contains(const VerifyAhead *ahead, FbBytes identity,
+								  FbBytes message_digest, FbBytes signature);
+extern void verify_ahead_end(VerifyAhead *ahead);
 
 /* ---- replay.c ---- */
 
@@ -62,19 +115,25 @@ typedef struct Replay
 {
 	ValidationSource source; /* must be first */
 	RangeSource ranges;
-	ReplayKey *cursor; /* of the open range */
+	ReplayCursor *cursor; /* of the open range */
 	FbBytes cursor_namespace;
 	FbBytes cursor_end;
 
 	MemoryContext context; /* for everything that is kept from block to block */
 	ReplayState *state;
-	HTAB *tx_ids;		  /* SHA-256 of each id so far */
-	ConfigBundle *bundle; /* NULL before block 0 */
-	Channel channel;	  /* with that configuration */
+	ReplayState *tx_ids;	/* SHA-256 of each id so far, as keys */
+	ReplayHistory *history; /* NULL: not wanted */
+	VerifyAhead *ahead;		/* NULL: this process verifies all signatures */
+	ConfigBundle *bundle;	/* NULL before block 0 */
+	Channel channel;		/* with that configuration */
 	const Ledger *ledger;
 } Replay;
 
-extern Replay *replay_create(const Ledger *ledger);
+/* with_history: keep the writes, too. Memory is bounded by maintenance_work_mem */
+extern Replay *replay_create(const Ledger *ledger, bool with_history);
+extern void replay_close(Replay *replay); /* as replay_state_close */
+/* the part of maintenance_work_mem that one structure may use: 1/2, 1/4, 1/8 of it */
+extern size_t replay_memory_bytes(int divisor);
 /* block 0; false when its envelope holds no configuration of this channel, why tells */
 extern bool replay_genesis(Replay *replay, FbBytes envelope, FbError *why);
 /* how far the codes stored with a block are trusted */
@@ -140,6 +199,7 @@ typedef struct ChainWalk
 } ChainWalk;
 
 extern void chain_walk(ChainWalk *walk);
+extern void chain_walk_close(ChainWalk *walk); /* the temporary files of its replay */
 /*
  * Is block `number` missing, or not what the orderers signed? previous_hash: of the block before,
  * NULL: unknown. walk: ledger, snapshot, report and a replay that has the configuration. *hash: the

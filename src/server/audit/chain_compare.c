@@ -13,6 +13,7 @@ typedef struct Merge
 {
 	ChainWalk *walk;
 	MemoryContext row_context; /* of the current row of the table */
+	MemoryContext key_context; /* of the current key of the replayed chain */
 } Merge;
 
 static char *
@@ -36,7 +37,7 @@ state_problem(ChainWalk *walk, RwSetVersion version, const char *problem, FbByte
 }
 
 static void
-compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayKey *key)
+compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayRow *key)
 {
 	bool value = fb_bytes_equal(row->value, key->value);
 	bool metadata = fb_bytes_equal(row->metadata, key->metadata);
@@ -56,12 +57,18 @@ compare_state_row(ChainWalk *walk, const StateRow *row, const ReplayKey *key)
 							   (int) row->version.tx_index, (int64) row->version.block_number));
 }
 
-static ReplayKey *
-next_present(ReplayKey *key)
+/* the next replayed key, in memory of its own */
+static bool
+next_key(Merge *merge, ReplayCursor *cursor, ReplayRow *key)
 {
-	while (key != NULL && !key->present)
-		key = key->next[0];
-	return key;
+	MemoryContext caller;
+	bool found;
+
+	MemoryContextReset(merge->key_context);
+	caller = MemoryContextSwitchTo(merge->key_context);
+	found = replay_cursor_next(cursor, key);
+	MemoryContextSwitchTo(caller);
+	return found;
 }
 
 static void
@@ -69,29 +76,31 @@ compare_state(Merge *merge)
 {
 	ChainWalk *walk = merge->walk;
 	StateScan *scan = state_store_scan_all(walk->ledger, walk->snapshot);
-	ReplayKey *key = next_present(replay_state_first(walk->replay->state));
+	ReplayCursor *cursor = replay_cursor_open(walk->replay->state, FB_BYTES_EMPTY, FB_BYTES_EMPTY);
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
+	ReplayRow key;
 	StateRow row;
+	bool have_key = next_key(merge, cursor, &key);
 	bool have = state_scan_next(scan, &row);
 
-	while (have || key != NULL)
+	while (have || have_key)
 	{
-		int order = !have		  ? 1
-					: key == NULL ? -1
-								  : replay_compare(row.namespace_name, row.key, key->namespace_name,
-												   key->key);
+		int order = !have ? 1
+					: !have_key
+						? -1
+						: replay_compare(row.namespace_name, row.key, key.namespace_name, key.key);
 
 		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
 			state_problem(walk, row.version, "state_extra", row.namespace_name, row.key,
 						  "is in the world state, but not by the chain.");
 		else if (order > 0)
-			state_problem(walk, key->version, "state_missing", key->namespace_name, key->key,
+			state_problem(walk, key.version, "state_missing", key.namespace_name, key.key,
 						  "is not in the world state.");
 		else
-			compare_state_row(walk, &row, key);
+			compare_state_row(walk, &row, &key);
 		if (order >= 0)
-			key = next_present(key->next[0]);
+			have_key = next_key(merge, cursor, &key);
 		if (order <= 0)
 		{
 			MemoryContextReset(merge->row_context);
@@ -99,6 +108,7 @@ compare_state(Merge *merge)
 		}
 	}
 	MemoryContextSwitchTo(caller);
+	replay_cursor_close(cursor);
 	state_scan_end(scan);
 }
 
@@ -115,21 +125,10 @@ history_problem(ChainWalk *walk, uint64 block_number, uint32 position, const cha
 	pfree(name);
 }
 
-/* the next write of the replayed chain, in the order of key, block, position */
-static void
-next_write(ReplayKey **key, int *index)
-{
-	while (*key != NULL && *index >= (*key)->writes_count)
-	{
-		*key = (*key)->next[0];
-		*index = 0;
-	}
-}
-
 static int
-compare_writes(const HistoryRow *row, const ReplayKey *key, const ReplayWrite *write)
+compare_writes(const HistoryRow *row, const ReplayWrite *write)
 {
-	int order = replay_compare(row->namespace_name, row->key, key->namespace_name, key->key);
+	int order = replay_compare(row->namespace_name, row->key, write->namespace_name, write->key);
 
 	if (order == 0 && row->block_number != write->block_number)
 		/* as the index has it: signed */
@@ -144,42 +143,39 @@ compare_history(Merge *merge)
 {
 	ChainWalk *walk = merge->walk;
 	HistoryScan *scan = history_scan(walk->ledger, walk->snapshot);
-	ReplayKey *key = replay_state_first(walk->replay->state);
-	int index = 0;
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
 	HistoryRow row;
+	ReplayWrite write;
 	bool have = history_scan_next(scan, &row);
+	bool have_write;
 
-	next_write(&key, &index);
-	while (have || key != NULL)
+	replay_history_sort(walk->replay->history);
+	have_write = replay_history_next(walk->replay->history, &write);
+	while (have || have_write)
 	{
-		const ReplayWrite *write = key != NULL ? &key->writes[index] : NULL;
-		int order = !have ? 1 : key == NULL ? -1 : compare_writes(&row, key, write);
+		int order = !have ? 1 : !have_write ? -1 : compare_writes(&row, &write);
 
 		CHECK_FOR_INTERRUPTS();
 		if (order < 0)
 			history_problem(walk, row.block_number, row.position, "history_extra",
 							row.namespace_name, row.key, "was not written by this transaction.");
 		else if (order > 0)
-			history_problem(walk, write->block_number, write->position, "history_missing",
-							key->namespace_name, key->key,
+			history_problem(walk, write.block_number, write.position, "history_missing",
+							write.namespace_name, write.key,
 							"was written by this transaction, which the history does not say.");
 		else
 		{
 			uint8_t hash[CRYPTO_SHA256_BYTES];
 
 			crypto_sha256(row.value, hash);
-			if (row.is_delete != write->is_delete ||
-				memcmp(hash, write->value_hash, sizeof(hash)) != 0)
-				history_problem(walk, write->block_number, write->position, "history_value",
-								key->namespace_name, key->key,
+			if (row.is_delete != write.is_delete ||
+				memcmp(hash, write.value_hash, sizeof(hash)) != 0)
+				history_problem(walk, write.block_number, write.position, "history_value",
+								write.namespace_name, write.key,
 								"has another value in the history than the transaction wrote.");
 		}
 		if (order >= 0)
-		{
-			index++;
-			next_write(&key, &index);
-		}
+			have_write = replay_history_next(walk->replay->history, &write);
 		if (order <= 0)
 		{
 			MemoryContextReset(merge->row_context);
@@ -207,43 +203,48 @@ plaintext_digest(FbBytes hashed_namespace, FbBytes key_hash, uint8_t digest[CRYP
 }
 
 static void
-find_removed(ChainWalk *walk, HTAB *present)
+find_removed(Merge *merge, ReplayState *present)
 {
+	ChainWalk *walk = merge->walk;
 	FbBytes suffix = fb_bytes_of_text(psprintf("$$h_implicit_org_%s", guc_node_msp_id));
+
+	ReplayCursor *cursor;
+	ReplayRow key;
+	ReplayRow known;
 
 	if (guc_node_msp_id[0] == '\0')
 		return;
-	for (const ReplayKey *key = next_present(replay_state_first(walk->replay->state)); key != NULL;
-		 key = next_present(key->next[0]))
+	cursor = replay_cursor_open(walk->replay->state, FB_BYTES_EMPTY, FB_BYTES_EMPTY);
+	while (next_key(merge, cursor, &key))
 	{
-		FbBytes ns = key->namespace_name;
+		FbBytes ns = key.namespace_name;
 		uint8_t digest[CRYPTO_SHA256_BYTES];
 
-		CHECK_FOR_INTERRUPTS();
 		if (ns.size <= suffix.size ||
 			memcmp(ns.data + ns.size - suffix.size, suffix.data, suffix.size) != 0 ||
-			key->metadata.size > 0)
+			key.metadata.size > 0)
 			continue;
-		plaintext_digest(ns, key->key, digest);
-		if (hash_search(present, digest, HASH_FIND, NULL) != NULL ||
-			private_store_is_missing(walk->ledger, key->version))
+		MemoryContextReset(merge->row_context);
+		plaintext_digest(ns, key.key, digest);
+		if (replay_state_get(present, FB_BYTES_EMPTY, fb_bytes(digest, sizeof(digest)), &known) ||
+			private_store_is_missing(walk->ledger, key.version))
 			continue;
 		chain_problem(
-			walk, (int64) key->version.block_number, (int64) key->version.tx_index, "private_state",
+			walk, (int64) key.version.block_number, (int64) key.version.tx_index, "private_state",
 			"The plaintext of the key with hash \"%s\" of \"%s\" is missing: restore it from a backup, or write the key again.",
-			FB_DISPLAY(key->key), FB_DISPLAY(ns));
+			FB_DISPLAY(key.key), FB_DISPLAY(ns));
 	}
+	replay_cursor_close(cursor);
 }
 
 static void
 compare_private(Merge *merge)
 {
 	ChainWalk *walk = merge->walk;
-	HASHCTL control = {.keysize = CRYPTO_SHA256_BYTES,
-					   .entrysize = CRYPTO_SHA256_BYTES,
-					   .hcxt = CurrentMemoryContext};
-	HTAB *present = hash_create("fabric private plaintext", 256, &control,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ReplayState *present =
+		replay_state_create(AllocSetContextCreate(CurrentMemoryContext, "fabric private plaintext",
+												  ALLOCSET_DEFAULT_SIZES),
+							replay_memory_bytes(8));
 	PrivateScan *scan = private_store_scan(walk->ledger, walk->snapshot);
 	MemoryContext caller = MemoryContextSwitchTo(merge->row_context);
 	PrivateRow row;
@@ -254,7 +255,7 @@ compare_private(Merge *merge)
 		uint8_t key_hash[CRYPTO_SHA256_BYTES];
 		uint8_t value_hash[CRYPTO_SHA256_BYTES];
 		FbBytes hashed_namespace;
-		const ReplayKey *key;
+		ReplayRow key;
 		const char *problem = NULL;
 		uint8_t digest[CRYPTO_SHA256_BYTES];
 		FbError error;
@@ -265,16 +266,17 @@ compare_private(Merge *merge)
 		crypto_sha256(row.state.key, key_hash);
 		crypto_sha256(row.state.value, value_hash);
 		plaintext_digest(hashed_namespace, fb_bytes(key_hash, sizeof(key_hash)), digest);
-		(void) hash_search(present, digest, HASH_ENTER, NULL);
-		key = replay_state_find(walk->replay->state, hashed_namespace,
-								fb_bytes(key_hash, sizeof(key_hash)));
-		if (key == NULL || !key->present)
+		replay_state_put(present, FB_BYTES_EMPTY, fb_bytes(digest, sizeof(digest)), FB_BYTES_EMPTY,
+						 FB_BYTES_EMPTY, (RwSetVersion) {false, 0, 0});
+		replay_state_settle(present);
+		if (!replay_state_get(walk->replay->state, hashed_namespace,
+							  fb_bytes(key_hash, sizeof(key_hash)), &key))
 			problem = "has no hash on the chain";
-		else if (!fb_bytes_equal(key->value, fb_bytes(value_hash, sizeof(value_hash))))
+		else if (!fb_bytes_equal(key.value, fb_bytes(value_hash, sizeof(value_hash))))
 			problem = "has another value than its hash on the chain";
 		/* a change of metadata alone changes the version of the hash only */
-		else if (key->metadata.size == 0 && !rwset_version_equal(key->version, row.state.version))
-			problem = "names another writer than the chain";
+		else if (key.metadata.size == 0 && !rwset_version_equal(key.version, row.state.version))
+			problem = "is said to be written by another transaction than the chain says";
 		if (problem != NULL)
 			chain_problem(walk, (int64) row.state.version.block_number,
 						  (int64) row.state.version.tx_index, "private_state",
@@ -284,18 +286,22 @@ compare_private(Merge *merge)
 	}
 	MemoryContextSwitchTo(caller);
 	private_scan_end(scan);
-	find_removed(walk, present);
-	hash_destroy(present);
+	find_removed(merge, present);
+	replay_state_close(present);
 }
 
 void
 chain_compare(ChainWalk *walk)
 {
-	Merge merge = {walk, AllocSetContextCreate(CurrentMemoryContext, "fabric row",
-											   ALLOCSET_DEFAULT_SIZES)};
+	Merge merge = {walk,
+				   AllocSetContextCreate(CurrentMemoryContext, "fabric row",
+										 ALLOCSET_DEFAULT_SIZES),
+				   AllocSetContextCreate(CurrentMemoryContext, "fabric key",
+										 ALLOCSET_DEFAULT_SIZES)};
 
 	compare_state(&merge);
 	compare_history(&merge);
 	compare_private(&merge);
 	MemoryContextDelete(merge.row_context);
+	MemoryContextDelete(merge.key_context);
 }

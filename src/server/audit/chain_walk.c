@@ -577,7 +577,8 @@ chain_walk(ChainWalk *walk)
 	if (walk->with_tables && !chain_tables(walk))
 		return;
 	set_range(walk);
-	walk->replay = replay_create(walk->ledger);
+	walk->replay = replay_create(walk->ledger, walk->to == walk->height - 1);
+	walk->replay->ahead = verify_ahead_start(walk->ledger, walk->to);
 	caller = MemoryContextSwitchTo(context);
 	for (uint64 number = 0; number <= walk->to && !walk->stopped; number++)
 	{
@@ -607,4 +608,12 @@ chain_walk(ChainWalk *walk)
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);
+}
+
+void
+chain_walk_close(ChainWalk *walk)
+{
+	if (walk->replay != NULL)
+		replay_close(walk->replay);
+	walk->replay = NULL;
 }

@@ -110,29 +110,35 @@ write_state(Rebuild *rebuild, ReplayState *state)
 	MemoryContext batch_context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric state batch", ALLOCSET_DEFAULT_SIZES);
 	StateRow *rows = palloc(STATE_BATCH * sizeof(StateRow));
+	ReplayCursor *cursor = replay_cursor_open(state, FB_BYTES_EMPTY, FB_BYTES_EMPTY);
+	MemoryContext caller = MemoryContextSwitchTo(batch_context);
 	int count = 0;
+	size_t batch_bytes = 0;
+	bool more;
 
 	state_store_clear(rebuild->ledger);
-	for (ReplayKey *key = replay_state_first(state);; key = key->next[0])
+	do
 	{
-		if (count == STATE_BATCH || (key == NULL && count > 0))
-		{
-			MemoryContext caller = MemoryContextSwitchTo(batch_context);
+		ReplayRow row;
 
-			CHECK_FOR_INTERRUPTS();
+		more = replay_cursor_next(cursor, &row);
+		if (more)
+		{
+			rows[count++] =
+				(StateRow) {row.namespace_name, row.key, row.value, row.metadata, row.version};
+			batch_bytes += row.value.size;
+		}
+		if (count == STATE_BATCH || batch_bytes > replay_memory_bytes(4) || (!more && count > 0))
+		{
 			state_store_fill(rebuild->ledger, rows, count);
-			MemoryContextSwitchTo(caller);
 			MemoryContextReset(batch_context);
 			rebuild->result->state_rows += count;
 			count = 0;
+			batch_bytes = 0;
 		}
-		if (key == NULL)
-			break;
-		if (!key->present)
-			continue;
-		rows[count++] =
-			(StateRow) {key->namespace_name, key->key, key->value, key->metadata, key->version};
-	}
+	} while (more);
+	MemoryContextSwitchTo(caller);
+	replay_cursor_close(cursor);
 	MemoryContextDelete(batch_context);
 }
 
@@ -259,6 +265,7 @@ chain_rebuild(const Ledger *ledger, ChainRebuild *result)
 					  walk.replay->bundle->config_envelope);
 	write_state(&rebuild, walk.replay->state);
 	write_history(&rebuild);
+	chain_walk_close(&walk);
 	tuplestore_end(rebuild.history);
 	PopActiveSnapshot();
 	/* sessions drop what they have cached of the old state */

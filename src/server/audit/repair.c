@@ -335,7 +335,7 @@ repair_start(Repair *repair)
 	repair->found_row = MakeSingleTupleTableSlot(row, &TTSOpsMinimalTuple);
 	repair->found = tuplestore_begin_heap(false, false, work_mem);
 	repair->walk = (ChainWalk) {.ledger = repair->channel->ledger, .report = ignore_problem};
-	repair->walk.replay = replay_create(repair->channel->ledger);
+	repair->walk.replay = replay_create(repair->channel->ledger, false);
 	repair->walk.replay->bundle = (ConfigBundle *) repair->channel->bundle;
 	fb_fail(&repair->last_error, FB_NODE_UNREACHABLE, "the channel has no other node");
 }
@@ -368,5 +368,6 @@ chain_repair(const Channel *channel,
 	MemoryContextSwitchTo(caller);
 	ExecDropSingleTupleTableSlot(repair.found_row);
 	tuplestore_end(repair.found);
+	chain_walk_close(&repair.walk);
 	MemoryContextDelete(work);
 }

@@ -34,8 +34,9 @@
  * damage.
  *
  * What holds afterwards. The replay depends only on the blocks, and after damage on the stored
- * codes. It writes nothing. The state, the hashes of the history and the transaction ids of the
- * whole chain are in memory (replay->context), until that context is deleted.
+ * codes. It writes nothing but temporary files, and works on a standby. The state, the hashes of
+ * the history and the transaction ids of the whole chain are in structures whose memory is bounded
+ * by maintenance_work_mem (replay_state.c, replay_history.c), until replay->context is deleted.
  */
 #include "server/audit/audit_internal.h"
 
@@ -43,16 +44,22 @@
 
 /* ---- the source of a validation ---- */
 
-/* verifies the signature itself, without a cache */
+/* verifies the signature itself, or takes it from a worker of this verification; without a cache */
 static FbStatus
 replay_verify(void *context, const Identity *identity, const PolicySignature *signature,
 			  size_t index, bool *valid, FbError *error)
 {
+	const Replay *replay = context;
 	uint8_t digest[CRYPTO_SHA256_BYTES];
 	FbStatus status;
 
 	CHECK_FOR_INTERRUPTS();
 	policy_signature_digest(signature, digest);
+	*valid = replay->ahead != NULL &&
+			 verify_ahead_contains(replay->ahead, signature->identity,
+								   fb_bytes(digest, sizeof(digest)), signature->signature);
+	if (*valid)
+		return FB_OK;
 	status = identity_verify_digest(identity, digest, signature->signature, error);
 	*valid = status == FB_OK;
 	return status == FB_INVALID_SIGNATURE ? FB_OK : status;
@@ -66,11 +73,13 @@ replay_find_tx_ids(ValidationSource *self, const FbBytes *tx_ids, int count, boo
 	for (int i = 0; i < count; i++)
 	{
 		uint8_t hash[CRYPTO_SHA256_BYTES];
+		ReplayRow row;
 
 		if (tx_ids[i].size == 0)
 			continue;
 		crypto_sha256(tx_ids[i], hash);
-		found[i] = hash_search(replay->tx_ids, hash, HASH_FIND, NULL) != NULL;
+		found[i] =
+			replay_state_get(replay->tx_ids, FB_BYTES_EMPTY, fb_bytes(hash, sizeof(hash)), &row);
 	}
 }
 
@@ -82,14 +91,15 @@ replay_fetch(ValidationSource *self, MvccBlock *keys)
 	for (size_t i = 0; i < keys->keys_count; i++)
 	{
 		MvccKey *key = &keys->keys[i];
-		ReplayKey *row =
-			key->storable ? replay_state_find(replay->state, key->state_namespace, key->key) : NULL;
+		ReplayRow row;
 
-		if (row == NULL || !row->present)
+		CHECK_FOR_INTERRUPTS();
+		if (!key->storable ||
+			!replay_state_get(replay->state, key->state_namespace, key->key, &row))
 			continue;
-		key->committed = row->version;
-		key->committed_value = row->value;
-		key->committed_metadata = row->metadata;
+		key->committed = row.version;
+		key->committed_value = row.value;
+		key->committed_metadata = row.metadata;
 	}
 }
 
@@ -99,7 +109,7 @@ replay_range_open(RangeSource *self, FbBytes namespace_name, FbBytes start_key, 
 {
 	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
 
-	replay->cursor = replay_state_seek(replay->state, namespace_name, start_key);
+	replay->cursor = replay_cursor_open(replay->state, namespace_name, start_key);
 	replay->cursor_namespace = namespace_name;
 	replay->cursor_end = end_key;
 	return FB_OK;
@@ -110,19 +120,15 @@ replay_range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *
 				  FbError *error)
 {
 	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
-	ReplayKey *at;
+	ReplayRow row;
 
-	CHECK_FOR_INTERRUPTS();
-	while (replay->cursor != NULL && !replay->cursor->present)
-		replay->cursor = replay->cursor->next[0];
-	at = replay->cursor;
-	*found = at != NULL && fb_bytes_equal(at->namespace_name, replay->cursor_namespace) &&
-			 (replay->cursor_end.size == 0 || fb_bytes_compare(at->key, replay->cursor_end) < 0);
+	*found = replay_cursor_next(replay->cursor, &row) &&
+			 fb_bytes_equal(row.namespace_name, replay->cursor_namespace) &&
+			 (replay->cursor_end.size == 0 || fb_bytes_compare(row.key, replay->cursor_end) < 0);
 	if (*found)
 	{
-		*key = at->key;
-		*version = at->version;
-		replay->cursor = at->next[0];
+		*key = row.key;
+		*version = row.version;
 	}
 	return FB_OK;
 }
@@ -130,17 +136,21 @@ replay_range_next(RangeSource *self, FbBytes *key, RwSetVersion *version, bool *
 static void
 replay_range_close(RangeSource *self)
 {
+	Replay *replay = (Replay *) ((char *) self - offsetof(Replay, ranges));
+
+	replay_cursor_close(replay->cursor);
+	replay->cursor = NULL;
 }
 
 static bool
 get_lifecycle(void *context, FbBytes key, FbBytes *value)
 {
 	Replay *replay = context;
-	ReplayKey *row = replay_state_find(replay->state, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE), key);
+	ReplayRow row;
 
-	if (row == NULL || !row->present)
+	if (!replay_state_get(replay->state, FB_BYTES_LITERAL(LIFECYCLE_NAMESPACE), key, &row))
 		return false;
-	*value = row->value;
+	*value = row.value;
 	return true;
 }
 
@@ -153,14 +163,17 @@ replay_definition(ValidationSource *self, const char *chaincode, ChaincodeDefini
 
 /* ---- blocks ---- */
 
+size_t
+replay_memory_bytes(int divisor)
+{
+	return (size_t) maintenance_work_mem * 1024 / (size_t) divisor;
+}
+
 Replay *
-replay_create(const Ledger *ledger)
+replay_create(const Ledger *ledger, bool with_history)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric replay", ALLOCSET_DEFAULT_SIZES);
-	HASHCTL control = {.keysize = CRYPTO_SHA256_BYTES,
-					   .entrysize = CRYPTO_SHA256_BYTES,
-					   .hcxt = context};
 	Replay *replay = MemoryContextAllocZero(context, sizeof(Replay));
 
 	replay->ranges = (RangeSource) {replay_range_open, replay_range_next, replay_range_close};
@@ -168,10 +181,23 @@ replay_create(const Ledger *ledger)
 										 &replay->ranges, replay_definition};
 	replay->context = context;
 	replay->ledger = ledger;
-	replay->state = replay_state_create(context);
-	replay->tx_ids = hash_create("fabric replayed transactions", 1024, &control,
-								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	replay->state = replay_state_create(context, replay_memory_bytes(2));
+	replay->tx_ids = replay_state_create(context, replay_memory_bytes(8));
+	if (with_history)
+		replay->history = replay_history_create(context, (int) (replay_memory_bytes(4) / 1024));
 	return replay;
+}
+
+void
+replay_close(Replay *replay)
+{
+	if (replay->ahead != NULL)
+		verify_ahead_end(replay->ahead);
+	replay_state_close(replay->state);
+	replay_state_close(replay->tx_ids);
+	if (replay->history != NULL)
+		replay_history_close(replay->history);
+	MemoryContextDelete(replay->context);
 }
 
 static void
@@ -189,7 +215,8 @@ add_tx_id(Replay *replay, FbBytes tx_id)
 	if (tx_id.size == 0 || tx_id.size > 1024)
 		return;
 	crypto_sha256(tx_id, hash);
-	(void) hash_search(replay->tx_ids, hash, HASH_ENTER, NULL);
+	replay_state_put(replay->tx_ids, FB_BYTES_EMPTY, fb_bytes(hash, sizeof(hash)), FB_BYTES_EMPTY,
+					 FB_BYTES_EMPTY, (RwSetVersion) {false, 0, 0});
 }
 
 bool
@@ -220,9 +247,7 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 	consenter_ids_first(bundle->consenters_count, &replay->channel.consenter_ids);
 	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
 		add_tx_id(replay, view.ledger_tx_id);
-	replay_state_set(replay->state,
-					 replay_state_enter(replay->state, FB_BYTES_EMPTY,
-										FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES")),
+	replay_state_put(replay->state, FB_BYTES_EMPTY, FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES"),
 					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, 0, 0});
 	return true;
 }
@@ -233,23 +258,15 @@ replay_apply(Replay *replay, uint64 number, const MvccResult *result)
 	for (size_t i = 0; i < result->updates_count; i++)
 	{
 		const StateUpdate *update = &result->updates[i];
-		ReplayKey *key = replay_state_enter(replay->state, update->state_namespace, update->key);
 
 		if (update->is_delete)
-			replay_state_delete(replay->state, key);
+			replay_state_remove(replay->state, update->state_namespace, update->key);
 		else
-			replay_state_set(replay->state, key, update->value, update->metadata, update->version);
+			replay_state_put(replay->state, update->state_namespace, update->key, update->value,
+							 update->metadata, update->version);
 	}
-	for (size_t i = 0; i < result->history_count; i++)
-	{
-		const HistoryEntry *entry = &result->history[i];
-		ReplayWrite write = {number, entry->tx_index, entry->is_delete, {0}};
-
-		crypto_sha256(entry->value, write.value_hash);
-		replay_state_add_write(replay->state,
-							   replay_state_enter(replay->state, entry->namespace_name, entry->key),
-							   &write);
-	}
+	for (size_t i = 0; replay->history != NULL && i < result->history_count; i++)
+		replay_history_add(replay->history, number, &result->history[i]);
 }
 
 /*
@@ -311,6 +328,8 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	uint8_t *hash = palloc(CRYPTO_SHA256_BYTES);
 	bool own = true;
 
+	if (replay->ahead != NULL)
+		verify_ahead_block(replay->ahead, number);
 	validate_block_from(&replay->channel, &replay->source, number, data, data_count, validated);
 	for (size_t i = 0; i < data_count; i++)
 	{
@@ -330,5 +349,7 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	replay_apply(replay, number, &validated->mvcc);
 	for (size_t i = 0; i < data_count; i++)
 		add_tx_id(replay, validated->transactions[i].view.ledger_tx_id);
+	replay_state_settle(replay->state);
+	replay_state_settle(replay->tx_ids);
 	msp_manager_trim(replay->bundle->msps);
 }

@@ -18,6 +18,7 @@ chain_verify(const Ledger *ledger, uint64 from, uint64 to, ChainReport report, v
 					  .report_context = context};
 
 	chain_walk(&walk);
+	chain_walk_close(&walk);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(work);
 }

@@ -116,6 +116,7 @@ const SettingRule settings_table[] = {
 	{"fabric.identity_opened", NULL, "of the client's transaction; chaincode sees the proposal only"},
 	{"fabric.log_min_call_duration", NULL, "determines what is logged"},
 	{"fabric.session_identity", NULL, "of the client's transaction; chaincode sees the proposal only"},
+	{"fabric.verify_workers", NULL, "of verify_chain and rebuild_state, which chaincode cannot call"},
 	{"file_copy_method", NULL, "determines how files are read and written"},
 	{"force_parallel_mode", BOOT, REASON_ROWS},
 	{"from_collapse_limit", BOOT, REASON_ROWS},

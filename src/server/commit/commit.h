@@ -45,7 +45,7 @@ extern void validate_block(const Channel *channel, uint64 number, const FbBytes 
  */
 typedef struct ValidationSource
 {
-	PolicyVerify verify;
+	PolicyVerify verify; /* its context is the source */
 	/* For each id: does a transaction before the block have it? Empty ids are not found. */
 	void (*find_tx_ids)(struct ValidationSource *self, const FbBytes *tx_ids, int count,
 						bool *found);

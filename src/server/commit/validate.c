@@ -84,7 +84,7 @@ verify_once(void *context, const Identity *identity, const PolicySignature *sign
 			return FB_OK;
 	}
 	verifier->work->signatures_checked++;
-	FB_TRY(verifier->source->verify(NULL, identity, signature, index, valid, error));
+	FB_TRY(verifier->source->verify(verifier->source, identity, signature, index, valid, error));
 	if (*valid)
 		return FB_OK;
 	if (verifier->wrong == NULL)

@@ -69,6 +69,7 @@ int guc_worker_restart_delay;
 int guc_relay_connections;
 int guc_node_connections;
 int guc_reserved_connections;
+int guc_verify_workers;
 
 static void
 define_text(const char *name, char **variable, const char *value, GucContext context,
@@ -250,6 +251,9 @@ define_limits(void)
 		"fabric.reserved_connections", &guc_reserved_connections, -1, -1, MAX_BACKENDS, PGC_SIGHUP,
 		0,
 		"Connections that are kept for the role of each other node; -1: 2 for each channel and 4 more.");
+	define_number(
+		"fabric.verify_workers", &guc_verify_workers, 2, 0, 64, PGC_SUSET, 0,
+		"Background processes that verify signatures for fabric.verify_chain and fabric.rebuild_state, at most; 0 starts none.");
 	define_number("fabric.deliver_batch_size", &guc_deliver_batch_size, 8 * 1024, 64, 256 * 1024,
 				  PGC_SIGHUP, GUC_UNIT_KB,
 				  "Bytes of blocks that one request to another node asks for.");

@@ -69,6 +69,7 @@ extern int guc_worker_restart_delay;	/* ms */
 extern int guc_relay_connections;		/* to one other node; 0: sessions use their own */
 extern int guc_node_connections;		/* of one other node's role; 0: see node_roles.c */
 extern int guc_reserved_connections;	/* for each other node's role; -1: see node_roles.c */
+extern int guc_verify_workers;
 
 extern void guc_define(void); /* once, from _PG_init */
 /* true if the current transaction's client certainly chose fabric.identity; see guc.c */
