@@ -223,6 +223,17 @@ typedef struct CheckedSource
  * search path.
  */
 extern void source_check(const char *text, CheckedSource *checked);
+/* the line of a position in a text; the first one is 1 */
+extern int source_line_of(const char *text, int location);
+
+/* ---- source_tokens.c ---- */
+
+/*
+ * Check the tokens of one function, of which body_text is the body: FB_NONDETERMINISTIC_CHAINCODE
+ * with every finding and its line; warnings are appended to checked->warnings.
+ */
+extern void source_tokens_check(CheckedSource *checked, SourceFunction *function,
+								const char *statement_text, const char *body_text);
 
 /* ---- install_problems.c: all problems of a source in one error, not only the first ---- */
 
@@ -437,5 +448,31 @@ extern char *definition_implicit_collection(const char *msp_id);
 /* ---- name_rules.c ---- */
 
 extern bool name_is_alphanumeric(char c);
+
+/* ---- lifecycle_state.c: definitions in the read-write set of a simulation ---- */
+
+/* the public state of _lifecycle */
+extern DefinitionReader lifecycle_state_open(Simulation *simulation);
+/*
+ * The implicit collection of an organization. held: for a new approval, where values that this node
+ * does not hold, or no longer holds, are approved again.
+ */
+extern DefinitionReader lifecycle_state_open_private(Simulation *simulation, const char *msp_id,
+													 bool held);
+extern void lifecycle_state_put(const DefinitionReader *state, FbBytes key, FbBytes value);
+/*
+ * Serializer.Serialize: writes only fields whose bytes changed, and the metadata when they differ.
+ * The set of fields never changes here. Returns whether anything was written.
+ */
+extern bool lifecycle_state_serialize(const DefinitionReader *state, const char *space,
+									  const char *name, const char *datatype,
+									  const char *const *fields, const FbBytes *values, int count);
+/*
+ * Serializer.IsSerialized: do the hashes in the organization's collection match? Fields that do not
+ * match are added to *mismatches.
+ */
+extern bool lifecycle_state_is_serialized(Simulation *simulation, const char *msp_id,
+										  const char *private_name,
+										  const ChaincodeDefinition *definition, List **mismatches);
 
 #endif

@@ -27,123 +27,6 @@ typedef struct Invocation
 
 #define lifecycle_error(...) ereport(ERROR, (fb_errcode(FB_LIFECYCLE_ERROR), errmsg(__VA_ARGS__)))
 
-/* ---- state ---- */
-
-static bool
-get_recorded(const DefinitionReader *reader, FbBytes key, FbBytes *value)
-{
-	return state_access_get(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE), key, value);
-}
-
-static bool
-get_recorded_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
-{
-	return state_access_get_private(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
-									fb_bytes_of_text(reader->collection), key, value);
-}
-
-/*
- * for a new approval: values that this node does not hold, or no longer holds, are approved again
- */
-static bool
-get_held_private(const DefinitionReader *reader, FbBytes key, FbBytes *value)
-{
-	return state_access_held_private(reader->simulation, fb_bytes_of_text(LIFECYCLE_NAMESPACE),
-									 fb_bytes_of_text(reader->collection), key, value);
-}
-
-static void
-lifecycle_put(const DefinitionReader *state, FbBytes key, FbBytes value)
-{
-	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
-
-	if (state->collection != NULL)
-		state_access_put_private(state->simulation, space, fb_bytes_of_text(state->collection), key,
-								 value);
-	else
-		state_access_put(state->simulation, space, key, value);
-}
-
-static DefinitionReader
-organization_state(const Invocation *invocation, const char *msp_id)
-{
-	DefinitionReader reader = invocation->public_state;
-
-	reader.get = get_recorded_private;
-	reader.collection = definition_implicit_collection(msp_id);
-	return reader;
-}
-
-/*
- * Serializer.Serialize: writes only fields whose bytes changed, and the metadata when they differ.
- * The set of fields never changes here. Returns whether anything was written.
- */
-static bool
-lifecycle_serialize(const DefinitionReader *state, const char *space, const char *name,
-					const char *datatype, const char *const *fields, const FbBytes *values,
-					int count)
-{
-	bool exists = definition_has_metadata(state, space, name, datatype);
-	bool written = !exists;
-
-	for (int i = 0; i < count; i++)
-	{
-		FbBytes key = definition_field_key(space, name, fields[i]);
-		FbBytes old;
-
-		if (exists && state->get(state, key, &old) && fb_bytes_equal(old, values[i]))
-			continue;
-		lifecycle_put(state, key, values[i]);
-		written = true;
-	}
-	if (!exists)
-		lifecycle_put(state, definition_metadata_key(space, name),
-					  definition_pack_metadata(datatype, fields, count));
-	return written;
-}
-
-/*
- * Serializer.IsSerialized: do the hashes in the organization's collection match? Fields that do not
- * match are added to *mismatches.
- */
-static bool
-is_serialized(const Invocation *invocation, const char *msp_id, const char *private_name,
-			  const ChaincodeDefinition *definition, List **mismatches)
-{
-	FbBytes space = fb_bytes_of_text(LIFECYCLE_NAMESPACE);
-	FbBytes collection = fb_bytes_of_text(definition_implicit_collection(msp_id));
-	FbBytes keys[DEFINITION_PARAMETERS_COUNT + 1];
-	FbBytes values[DEFINITION_PARAMETERS_COUNT + 1];
-	bool fits[DEFINITION_PARAMETERS_COUNT + 1];
-
-	keys[0] = definition_metadata_key("namespaces", private_name);
-	values[0] = definition_pack_metadata("ChaincodeParameters", definition_parameter_names,
-										 DEFINITION_PARAMETERS_COUNT);
-	definition_pack_parameters(definition, values + 1);
-	for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
-		keys[i + 1] =
-			definition_field_key("namespaces", private_name, definition_parameter_names[i]);
-	/* read all of them before comparing any, so that the read set does not depend on the result */
-	for (int i = 0; i < lengthof(keys); i++)
-	{
-		uint8_t hash[CRYPTO_SHA256_BYTES];
-		FbBytes committed;
-
-		crypto_sha256(values[i], hash);
-		fits[i] = state_access_get_private_hash(invocation->simulation, space, collection, keys[i],
-												&committed) &&
-				  fb_bytes_equal(committed, fb_bytes(hash, sizeof(hash)));
-	}
-	*mismatches = NIL;
-	if (!fits[0])
-		*mismatches = list_make1("ChaincodeParameters");
-	else
-		for (int i = 0; i < DEFINITION_PARAMETERS_COUNT; i++)
-			if (!fits[i + 1])
-				*mismatches = lappend(*mismatches, (char *) definition_parameter_names[i]);
-	return *mismatches == NIL;
-}
-
 /* ---- input and output ---- */
 
 static void
@@ -374,7 +257,8 @@ lifecycle_approve(Invocation *invocation)
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgArgs *args;
 	Lifecycle__ApproveChaincodeDefinitionForMyOrgResult result =
 		LIFECYCLE__APPROVE_CHAINCODE_DEFINITION_FOR_MY_ORG_RESULT__INIT;
-	DefinitionReader state = organization_state(invocation, guc_node_msp_id);
+	DefinitionReader state =
+		lifecycle_state_open_private(invocation->simulation, guc_node_msp_id, true);
 	const char *package_id = "";
 	ChaincodeDefinition definition;
 	char *private_name;
@@ -383,7 +267,6 @@ lifecycle_approve(Invocation *invocation)
 	FbBytes source;
 	bool written;
 
-	state.get = get_held_private;
 	unpack_input(invocation, &lifecycle__approve_chaincode_definition_for_my_org_args__descriptor,
 				 &args);
 	definition = DEFINITION_OF(args);
@@ -419,7 +302,8 @@ lifecycle_approve(Invocation *invocation)
 						" of chaincode \"%s\" with the same content already",
 						definition.sequence, definition.name);
 	definition_pack_parameters(&definition, values);
-	written = lifecycle_serialize(&state, "namespaces", private_name, "ChaincodeParameters",
+	written =
+		lifecycle_state_serialize(&state, "namespaces", private_name, "ChaincodeParameters",
 								  definition_parameter_names, values, DEFINITION_PARAMETERS_COUNT);
 	source = definition_pack_text(package_id);
 	/*
@@ -427,12 +311,13 @@ lifecycle_approve(Invocation *invocation)
 	 * a transaction that writes nothing would need the endorsements of the policy of _lifecycle, so
 	 * this one, endorsed by this node only, would be invalid, as it is in Fabric.
 	 */
-	if (!lifecycle_serialize(&state, "chaincode-sources", private_name, "ChaincodeLocalPackage",
-							 source_fields, &source, 1) &&
+	if (!lifecycle_state_serialize(&state, "chaincode-sources", private_name,
+								   "ChaincodeLocalPackage", source_fields, &source, 1) &&
 		!written)
-		lifecycle_put(&state,
-					  definition_field_key("chaincode-sources", private_name, source_fields[0]),
-					  source);
+		lifecycle_state_put(&state,
+							definition_field_key("chaincode-sources", private_name,
+												 source_fields[0]),
+							source);
 	lifecycle_answer(invocation, &result.base);
 }
 
@@ -463,8 +348,9 @@ query_approvals(Invocation *invocation, const ChaincodeDefinition *definition, s
 	for (size_t i = 0; i < *count; i++)
 	{
 		approvals[i].msp_id = bundle->application_organizations[i].msp_id;
-		approvals[i].approved = is_serialized(invocation, approvals[i].msp_id, private_name,
-											  definition, &approvals[i].mismatches);
+		approvals[i].approved =
+			lifecycle_state_is_serialized(invocation->simulation, approvals[i].msp_id, private_name,
+										  definition, &approvals[i].mismatches);
 	}
 	qsort(approvals, *count, sizeof(Approval), compare_approvals);
 	return approvals;
@@ -563,8 +449,8 @@ lifecycle_commit(Invocation *invocation)
 						guc_node_msp_id, invocation->simulation->request->channel);
 	values[0] = definition_pack_number(definition.sequence);
 	definition_pack_parameters(&definition, values + 1);
-	(void) lifecycle_serialize(&invocation->public_state, "namespaces", definition.name,
-							   "ChaincodeDefinition", fields, values, lengthof(fields));
+	(void) lifecycle_state_serialize(&invocation->public_state, "namespaces", definition.name,
+									 "ChaincodeDefinition", fields, values, lengthof(fields));
 	lifecycle_answer(invocation, &result.base);
 }
 
@@ -679,7 +565,8 @@ query_approved(Invocation *invocation)
 	Lifecycle__ChaincodeSource__Local local = LIFECYCLE__CHAINCODE_SOURCE__LOCAL__INIT;
 	Lifecycle__ChaincodeSource__Unavailable unavailable =
 		LIFECYCLE__CHAINCODE_SOURCE__UNAVAILABLE__INIT;
-	DefinitionReader state = organization_state(invocation, guc_node_msp_id);
+	DefinitionReader state =
+		lifecycle_state_open_private(invocation->simulation, guc_node_msp_id, false);
 	ChaincodeDefinition definition;
 	int64 sequence;
 	char *private_name;
@@ -808,10 +695,7 @@ lifecycle_invoke(Simulation *simulation)
 			request->channel);
 	if (guc_node_msp_id[0] == '\0')
 		ereport(ERROR, (fb_errcode(FB_NOT_CONFIGURED), errmsg("fabric.node_msp_id is not set")));
-	invocation.public_state = (DefinitionReader) {.get = get_recorded,
-												  .ledger = simulation->ledger,
-												  .snapshot = simulation->snapshot,
-												  .simulation = simulation};
+	invocation.public_state = lifecycle_state_open(simulation);
 	invocation.input = request->arguments[1];
 	for (int i = 0; i < lengthof(functions); i++)
 		if (fb_bytes_equal(request->arguments[0], fb_bytes_of_text(functions[i].name)))
