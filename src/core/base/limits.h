@@ -108,9 +108,9 @@
 
 /*
  * Limits on the work that one transaction may cause at every committer, where its size does not
- * bound that work. Transactions above these limits are not ordered (core/txn/limits.c). The limits
- * are orders of magnitude above the use of applications; docs/performance.md has the time that the
- * worst admitted transaction takes.
+ * bound that work. Transactions above these limits are not ordered (core/txn/transaction_limits.c).
+ * The limits are orders of magnitude above the use of applications; docs/performance.md has the
+ * time that the worst admitted transaction takes.
  *
  * Endorsements: one per organization, of at most FB_POLICY_ENDORSERS_MAX that a gateway asks. Each
  * is a signature and possibly a certificate chain to verify, and a signer to compare with every

@@ -22,7 +22,7 @@
 #include "core/crypto/crypto.h"
 #include "core/rwset/rwset.h"
 
-/* ---- validation codes (fabric-protos, peer/transaction.proto, TxValidationCode): check.c ---- */
+/* ---- transaction_check.c: validation codes (fabric-protos, peer/transaction.proto) ---- */
 
 #define TX_CODE_LIST(X)                                                   \
 	X(TX_VALID, 0, "VALID")                                               \
@@ -388,7 +388,10 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *
  */
 extern FbStatus envelope_check_tx_id(const Envelope *envelope, FbError *error);
 
-/* ---- validation (check.c, limits.c; core/common/validation/msgvalidation.go) ---- */
+/*
+ * ---- validation (transaction_check.c, transaction_limits.c;
+ * core/common/validation/msgvalidation.go) ----
+ */
 
 typedef struct TxEndorsement
 {
@@ -481,9 +484,9 @@ extern FbStatus check_action(FbAllocator *allocator, TxView *view, TxCode *code,
  * Would an endorser transaction be judged by a limit of this project that a Fabric peer does not
  * have: too large or too many parts, keys that are too long for the state, endorsement policies
  * that are not evaluated? Or does it cause more work than one transaction may cause at every
- * committer (limits.c)? An orderer checks this, so that such a limit never decides the code of a
- * transaction, unless the orderer did not check. Other problems of the transaction do not matter
- * here. Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
+ * committer (transaction_limits.c)? An orderer checks this, so that such a limit never decides the
+ * code of a transaction, unless the orderer did not check. Other problems of the transaction do not
+ * matter here. Errors: FB_LIMIT_EXCEEDED with the limit in the detail, FB_OUT_OF_MEMORY.
  */
 extern FbStatus check_limits(FbAllocator *allocator, const Envelope *envelope, FbError *error);
 /* the same for a read-write set with this number of endorsements */

@@ -43,7 +43,7 @@ extern TxTime txn_time(const Google__Protobuf__Timestamp *timestamp);
 extern void txn_proposal_hash(FbBytes channel_header, FbBytes signature_header, FbBytes payload,
 							  uint8_t hash[32]);
 
-/* the checks of check_envelope on the decoded headers (check.c) */
+/* the checks of check_envelope on the decoded headers (transaction_check.c) */
 extern FbStatus txn_check_headers(TxView *view, TxCode *code, FbError *why);
 
 #endif

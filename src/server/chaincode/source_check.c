@@ -9,13 +9,20 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/proclang.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
+#include "parser/parser.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/formatting.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "server/chaincode/chaincode_internal.h"

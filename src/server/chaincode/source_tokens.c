@@ -4,9 +4,15 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "parser/scanner.h"
+#include "utils/builtins.h"
 #include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 #include "server/chaincode/chaincode_internal.h"
 #include "server/pg/compat.h"

@@ -1,6 +1,6 @@
 /*
- * check: find the reason why a transaction in a block is invalid, in Fabric's order of checks, so
- * that every node finds the same code (core/common/validation/msgvalidation.go,
+ * transaction_check: find the reason why a transaction in a block is invalid, in Fabric's order of
+ * checks, so that every node finds the same code (core/common/validation/msgvalidation.go,
  * core/committer/txvalidator/v20/validator.go and plugindispatcher).
  */
 #include "core/txn/txn_internal.h"

@@ -1,5 +1,5 @@
 /*
- * limits: well-formed transactions that are not ordered.
+ * transaction_limits: well-formed transactions that are not ordered.
  *
  * The problem. Fabric's orderers do not look at the content of transactions, and its peers have no
  * limits but memory and time. A transaction is validated by every committer, in the order of the
