@@ -196,7 +196,7 @@ BEGIN
 		PERFORM pg_stat_clear_snapshot();
 		EXECUTE 'SELECT ' || condition INTO reached;
 		EXIT WHEN reached;
-		PERFORM pg_sleep(0.01);
+		PERFORM pg_sleep(0.01); -- sleep: between two looks
 	END LOOP;
 	RETURN reached;
 END $$;

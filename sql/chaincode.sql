@@ -134,7 +134,7 @@ CREATE FUNCTION f(a int, t timestamptz DEFAULT now()) RETURNS text LANGUAGE plpg
 BEGIN
 	PERFORM random();
 	PERFORM clock_timestamp(), pg_catalog.statement_timestamp(), timeofday();
-	PERFORM gen_random_uuid(), nextval('s'), txid_current(), pg_sleep(1), pg_advisory_lock(1), set_config('a', 'b', false);
+	PERFORM gen_random_uuid(), nextval('s'), txid_current(), pg_sleep(1000), pg_advisory_lock(1), set_config('a', 'b', false);
 	INSERT INTO t VALUES (1);
 	UPDATE t SET a = 1 WHERE b;
 	UPDATE ONLY s.t AS x SET a = 1;

@@ -251,7 +251,7 @@ SELECT fabric.policy_text(pg_temp.query('protection', 'k001')::bytea);
 -- the sandbox, at run time: what the check of the source could not see
 --
 SELECT q AS query, split_part(pg_temp.query('run', q), E'\n', 1) AS answer FROM (VALUES
-	('SELECT random()'), ('SELECT now()'), ('SELECT clock_timestamp()'), ('SELECT gen_random_uuid()'), ('SELECT pg_sleep(1)'), ('SELECT txid_current()'),
+	('SELECT random()'), ('SELECT now()'), ('SELECT clock_timestamp()'), ('SELECT gen_random_uuid()'), ('SELECT pg_sleep(1000)'), ('SELECT txid_current()'),
 	('SELECT count(*) FROM pg_class'), ('SELECT count(*) FROM pg_catalog.pg_proc'), ('SELECT count(*) FROM information_schema.sql_features'),
 	('SELECT count(*) FROM fabric.chaincodes'), ('SELECT count(*) FROM fabric_internal.world_state'), ('TABLE pg_authid'),
 	('CREATE TABLE t (a int)'), ('CREATE TEMP TABLE t (a int)'), ('DROP FUNCTION put'), ('SET work_mem = 100'), ('RESET ROLE'), ('SET ROLE postgres'),

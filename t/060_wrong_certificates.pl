@@ -209,15 +209,16 @@ like(
 like(with_node_key(sub { spew("$keys/node.key", "nonsense\n", 0600) }),
 	qr/LF102/, 'a file without a key is refused');
 # this session has used the good key before
-my $refusals = with_node_key(sub { 1 })
-  . join(
+my $refusals = with_node_key(sub { 1 }) . join(
 	'',
 	(   $org1->try_query(
-			join("\n",
+			join(
+				"\n",
 				'\set VERBOSITY verbose',
 				'\set ON_ERROR_STOP 0',
 				create_vehicle('V' . ++$vehicle) . ';',
 				"\\! echo nonsense > $keys/node.key",
+				# sleep: a session looks at the file once a second at most
 				'SELECT pg_sleep(1.1);',
 				map { create_vehicle('V' . ++$vehicle) . ';' } 1 .. 2)))[1]);
 is(() = $refusals =~ /LF102/g, 2, 'a session does not use a key whose file has become invalid')

@@ -116,7 +116,8 @@ subtest 'statements of the role' => sub {
 		'SELECT * FROM fabric.stat_workers', "SELECT source FROM fabric.package_info('\\x')",
 		# locks, waits, transactions
 		'SELECT pg_advisory_lock(1)',
-		'SELECT pg_advisory_xact_lock(g) FROM generate_series(1, 100000) g', 'SELECT pg_sleep(1)',
+		'SELECT pg_advisory_xact_lock(g) FROM generate_series(1, 100000) g',
+		'SELECT pg_sleep(1000)',
 		'BEGIN', 'START TRANSACTION ISOLATION LEVEL SERIALIZABLE', 'COMMIT', 'ROLLBACK',
 		'SAVEPOINT a', "PREPARE TRANSACTION 'a'",
 		'LOCK TABLE fabric_internal.block IN ACCESS SHARE MODE',
@@ -137,9 +138,9 @@ subtest 'statements of the role' => sub {
 		'ANALYZE', 'CHECKPOINT', 'CLUSTER', "LOAD 'plpgsql'",
 		'REASSIGN OWNED BY CURRENT_USER TO postgres', 'COMMENT ON DATABASE fabric IS NULL',
 		# a function of the interface, with something else in the statement
-		"SELECT fabric_internal.raft_receive('trade', 2, '\\x'), pg_sleep(1)",
+		"SELECT fabric_internal.raft_receive('trade', 2, '\\x'), pg_sleep(1000)",
 		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') FROM pg_class",
-		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') WHERE pg_sleep(1) IS NULL",
+		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') WHERE pg_sleep(1000) IS NULL",
 		"SELECT fabric_internal.raft_receive(current_user, 2, '\\x')",
 		"SELECT fabric_internal.raft_receive((SELECT 'trade'), 2, '\\x')",
 		"SELECT fabric_internal.raft_receive('trade', pg_advisory_lock(1)::text::int, '\\x')",
@@ -148,12 +149,12 @@ subtest 'statements of the role' => sub {
 		"SELECT DISTINCT fabric_internal.raft_receive('trade', 2, '\\x')",
 		"SELECT NOT fabric_internal.raft_receive('trade', 2, '\\x')",
 		"SELECT fabric_internal.raft_receive('trade', 2, '\\x') UNION ALL SELECT true",
-		"WITH a AS (SELECT pg_sleep(1)) SELECT fabric_internal.raft_receive('trade', 2, '\\x')",
+		"WITH a AS (SELECT pg_sleep(1000)) SELECT fabric_internal.raft_receive('trade', 2, '\\x')",
 		"SELECT r, r FROM fabric_internal.raft_receive('trade', 2, '\\x') r",
 		"SELECT * FROM fabric_internal.raft_receive('trade', 2, '\\x') WITH ORDINALITY",
-		"SELECT r FROM fabric_internal.raft_receive('trade', 2, '\\x') r, pg_sleep(1)",
-		"SELECT * FROM ROWS FROM (fabric_internal.raft_receive('trade', 2, '\\x'), pg_sleep(1)) r",
-		"SELECT r FROM fabric_internal.raft_receive('trade', 2, '\\x') r WHERE pg_sleep(1) IS NULL",
+		"SELECT r FROM fabric_internal.raft_receive('trade', 2, '\\x') r, pg_sleep(1000)",
+		"SELECT * FROM ROWS FROM (fabric_internal.raft_receive('trade', 2, '\\x'), pg_sleep(1000)) r",
+		"SELECT r FROM fabric_internal.raft_receive('trade', 2, '\\x') r WHERE pg_sleep(1000) IS NULL",
 		"SELECT count(*) FROM fabric_internal.raft_receive('trade', 2, '\\x')",
 		'SELECT * FROM fabric_internal.stat_orderer()',
 		"SELECT fabric_internal.raft_receive('trade', (2.5)::numeric::int8, '\\x')");
@@ -325,16 +326,18 @@ subtest 'messages in the log' => sub {
 				  /LOG:  \d+ messages of sessions of node role "$role" were not logged/;
 			}),
 		'the log says how many messages it omits');
-	$org1->query("SELECT pg_sleep(4)");
 	$size = -s $org1->cluster->logfile;
 	my $long = 'x' x 1_000_000;
-	like(
-		ask_raw(
-			connect_raw(),
-			message('Q', "SELECT fabric_internal.raft_receive('trade', '$long', '')\0")),
-		qr/"$long"/,
-		'the client gets the whole text of a long error');
+	my $answer;
+	ok( wait_until(
+			sub {
+				$answer = ask_raw(connect_raw(),
+					message('Q', "SELECT fabric_internal.raft_receive('trade', '$long', '')\0"));
+				log_from($size) =~ /x{100}/;
+			}),
+		'the log gets a long error');
 	cmp_ok(length log_from($size), '<', 10_000, 'the log gets only the beginning of a long error');
+	like($answer, qr/"$long"/, 'the client gets the whole text of a long error');
 };
 
 subtest 'limits of the connections of nodes' => sub {

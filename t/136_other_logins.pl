@@ -58,7 +58,9 @@ sub release_queue
 
 # ---- a listener as the manual recommends: when it is woken it looks for blocks by number ----
 
-my $listener = start_query($stranger,
+my $listener = start_query(
+	$stranger,
+	# sleep: notifications come between statements
 	"SET application_name = 'listener'; LISTEN fabric_block;\n" . "SELECT pg_sleep(0.1);\n" x 9000);
 ok( wait_until(
 		sub {

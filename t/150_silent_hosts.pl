@@ -69,7 +69,7 @@ my $begin = time;
 for (my $i = 0 ; time - $begin < 20 ; $i++)
 {
 	$leader->query(create_vehicle("S$i"));
-	sleep 0.2;
+	sleep 0.2;    # sleep: the pace of an application; the leader must stay all the time
 }
 is(terms(), $before, 'the leader does not change while it tries to connect to a silent host');
 

@@ -48,7 +48,9 @@ my %RULES = (
 	dead => 'delete it: nothing calls it',
 	test_only => 'move it to the test, or delete it: only tests call it',
 	external => 'make it static: nothing outside its file calls it',
-	fixed_sleep => 'wait for the condition instead of for a time');
+	fixed_sleep =>
+	  'wait for the condition instead of for a time, or say in a comment "sleep: why" here or above'
+);
 
 # ---- language ----
 
@@ -181,12 +183,30 @@ sub is_too_long
 	return columns($line) > $WIDTH;
 }
 
+# A pause inside a loop that tests a condition is the way to wait; elsewhere it is a guess. Nobody
+# waits for a session that sleeps for minutes: the test ends it.
+my $SLEEP_HELD_S = 100;
+my $SLEEP_REASON = qr{(?:\#|--) sleep: \w};
+
+sub fixed_sleep_of
+{
+	my ($line) = @_;
+	my ($sleep, $seconds) =
+	  $line =~ /\b(pg_sleep\(([\d.]+)\)|(?<![\w=:])u?sleep[ (]([\d.]+))/ ? ($1, $2 // $3) : ();
+
+	return () if !defined $sleep || $line =~ m{^\s*(?:\#|--)};
+	return () if $sleep                   =~ /^pg_sleep/ && $seconds >= $SLEEP_HELD_S;
+	return () if $line                    =~ /\b(?:until|while)\b.*; do sleep /;
+	return ($sleep);
+}
+
 my %judged;    # word => the rule that it breaks, or ''
 
 sub check_lines
 {
 	my ($file, $say) = @_;
 	my $number = 0;
+	my $before = '';
 
 	return if $file->{name} eq 'tools/check_style.pl';
 	foreach my $line (split /\n/, $file->{text})
@@ -208,11 +228,11 @@ sub check_lines
 		$note->('wording', "\"$1\"")   while $line =~ /($PHRASE)/g;
 		$note->('reference', "\"$1\"") while $line =~ /($REFERENCE)/g;
 		next if $file->{kind} eq 'c';
-		# a pause inside a loop that tests a condition is the way to wait; elsewhere it is a guess
 		next unless $file->{name} =~ m{^(?:t|sql|specs)/};
-		$note->('fixed_sleep', $1)
-		  if $line =~ /\b(pg_sleep\([\d.]+\)|(?<![\w=:])u?sleep[ (][\d.]+)/
-		  && $line !~ m{^\s*(?:#|--)};
+		my ($sleep) = fixed_sleep_of($line);
+
+		$note->('fixed_sleep', $sleep) if defined $sleep && "$before$line" !~ $SLEEP_REASON;
+		$before = "$line\n";
 	}
 }
 
@@ -616,6 +636,11 @@ sub planted_trees
 		[ undef, 'docs/a.md' => "SHA-256, UTF-8, RFC-5280\n" ],
 		[ 'fixed_sleep', 't/1.pl' => "sleep 3;\n" ],
 		[ 'fixed_sleep', 'sql/a.sql' => "SELECT pg_sleep(0.5);\n" ],
+		[ undef, 'sql/a.sql' => "SELECT pg_sleep(0.5); -- sleep: the time is what is tested\n" ],
+		[ undef, 't/1.pl' => "# sleep: between two looks\nsleep 1;\n" ],
+		[ 'fixed_sleep', 't/1.pl' => "# sleep: the first one\nsleep 1;\nsleep 2;\n" ],
+		[ undef, 't/1.pl' => "start_query('SELECT pg_sleep(600)');\n" ],
+		[ undef, 't/1.pl' => "query('\\! until test -e a; do sleep 0.1; done');\n" ],
 		[ undef, 't/1.pl' => "# it must sleep 3 seconds\nset_fault('a=sleep:3000');\n" ]);
 }
 
