@@ -80,8 +80,7 @@ my $OF_COMPILER = qr{^(?:_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|__(?:u?div|u?mod
 
 # the exceptions: a file, and further functions that it may call or data that it may change
 my %CORE_EXCEPTION = (
-	# the allocator of programs without a server, and the message of a failed assertion
-	'core/base/allocator.c' => [qw(malloc free)],
+	# the message of a failed assertion
 	'core/base/status.c' => [qw(abort fprintf stderr fb_assert_hook)],
 	# the counts of costly steps of this process (fabric.stat_work)
 	'core/base/work.c' => [qw(counts)],
@@ -644,7 +643,7 @@ sub object_cases
 		[ 'stops at a zero', 'server/gateway/text.c', caller_of('gateway_text', 'pnstrdup') ],
 		[ 'may reset', 'server/commit/rows.c', caller_of('rows', 'tuplestore_gettupleslot') ],
 		[ 'libpq is for', 'server/gateway/exec.c', caller_of('gateway_exec', 'PQexec') ],
-		[ undef, 'core/base/allocator.c', caller_of('fb_make', 'malloc') ],
+		[ undef, 'core/base/status.c', caller_of('fb_make', 'abort') ],
 		map { [ "$_: ", "core/txn/call.c", caller_of('txn_call', $_) ] } @forbidden);
 }
 

@@ -46,7 +46,7 @@ my %RULES = (
 	wording => 'use the words of Fabric and PostgreSQL, and plain present-tense English',
 	reference => 'name a file of this repository, a file and function of Fabric, a paper or an RFC',
 	dead => 'delete it: nothing calls it',
-	test_only => 'move it to the test, or delete it: only tests call it',
+	test_only => 'move it to the test or a private header, or delete it: only tests call it',
 	external => 'make it static: nothing outside its file calls it',
 	fixed_sleep =>
 	  'wait for the condition instead of for a time, or say in a comment "sleep: why" here or above'
@@ -449,7 +449,7 @@ sub dropped_functions
 sub check_calls
 {
 	my ($files, $say, %dropped) = @_;
-	my (%uses, %test_uses, %statics);
+	my (%uses, %test_uses, %statics, %internal);
 
 	foreach my $file (grep { $_->{kind} eq 'c' } @$files)
 	{
@@ -457,6 +457,11 @@ sub check_calls
 		my $count = $file->{name} =~ m{^src/} ? \%uses : \%test_uses;
 
 		$statics{"$_->{name}"} = 1 foreach grep { $_->{static} } functions_of($file->{text});
+		# what a directory shows to its own files and to the tests, it shows to nobody else
+		if ($file->{name} =~ /_internal\.h$/)
+		{
+			$internal{$1} = 1 while $text =~ /\b(\w+)\(/g;
+		}
 		# a definition begins its line; a declaration begins with its type
 		foreach my $line (split /\n/, $text)
 		{
@@ -474,6 +479,7 @@ sub check_calls
 									# the test
 		next if $uses{$name} && $test_uses{$name};
 		my $rule = $uses{$name} ? 'external' : $test_uses{$name} ? 'test_only' : 'dead';
+		next if $rule eq 'test_only' && $internal{$name};
 		$say->($rule, $name, $where, $name);
 	}
 }
@@ -668,10 +674,13 @@ sub planted_objects
 		'src/a.c' => "int\nused_here(int a)\n{\n\treturn a + 1;\n}\n\n"
 		  . "int\ncalled(int a)\n{\n\treturn used_here(a);\n}\n\n"
 		  . "int\nnot_called(int a)\n{\n\treturn a;\n}\n\n"
-		  . "int\nfor_tests(int a)\n{\n\treturn a;\n}\n",
+		  . "int\nfor_tests(int a)\n{\n\treturn a;\n}\n\n"
+		  . "int\nshown_to_tests(int a)\n{\n\treturn a;\n}\n",
+		'src/a_internal.h' => "extern int shown_to_tests(int a);\n",
 		'src/b.c' => "int called(int a);\n"
 		  . "__attribute__((visibility(\"default\"))) int\nfabric_b(int a)\n{\n\treturn called(a);\n}\n",
-		'test/unit/c.c' => "int for_tests(int a);\nint\nmain(void)\n{\n\treturn for_tests(1);\n}\n"
+		'test/unit/c.c' =>
+		  "int for_tests(int a);\nint\nmain(void)\n{\n\treturn for_tests(1) + shown_to_tests(1);\n}\n"
 	);
 
 	foreach my $name (qw(a b))

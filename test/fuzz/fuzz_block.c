@@ -3,6 +3,7 @@
  * content, the quick check of canonical envelopes must agree with packing again, and the JSON form
  * must be JSON.
  */
+#include "arena.h"
 #include "core/block/block.h"
 
 #include <stdlib.h>

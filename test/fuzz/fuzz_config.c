@@ -2,6 +2,7 @@
  * A configuration block from outside: either a bundle is made from it, and all queries of the
  * bundle work, or it is refused with a reason; no memory is left allocated.
  */
+#include "arena.h"
 #include "core/config/config.h"
 
 #include <stdlib.h>

@@ -3,6 +3,7 @@
  * administrator of each organization. The update that is computed, if it is allowed, gives a
  * configuration that every node accepts as its result.
  */
+#include "arena.h"
 #include "core/config/config.h"
 #include "core/proto/proto.h"
 

@@ -3,6 +3,7 @@
  * first byte selects the type. An accepted message must unpack; packed again it must be accepted
  * again, and further rounds must give the same bytes.
  */
+#include "arena.h"
 #include "core/base/base.h"
 #include "core/proto/proto.h"
 

@@ -3,6 +3,7 @@
  * same content; a block found by name is one of those found in sequence, and each block consumes
  * input.
  */
+#include "arena.h"
 #include "core/crypto/crypto_internal.h"
 
 #include <stdlib.h>

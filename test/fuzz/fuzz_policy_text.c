@@ -2,6 +2,7 @@
  * Policy text: any bytes compile, or are refused with a position. A compiled policy can be decoded,
  * evaluated, laid out and printed, and the printed text compiles to the same bytes.
  */
+#include "arena.h"
 #include "core/policy/policy.h"
 
 #include <stdlib.h>

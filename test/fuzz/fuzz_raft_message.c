@@ -3,6 +3,7 @@
  * a decoded message must encode to the same bytes. Bytes of a newer version may be ignored: the
  * decoded part must be in its place, and must survive another round.
  */
+#include "arena.h"
 #include "core/base/base.h"
 #include "core/raft/raft.h"
 

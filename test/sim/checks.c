@@ -15,6 +15,12 @@
  */
 #include "sim/sim.h"
 
+bool
+checks_same_head(const BlockHead *a, const BlockHead *b)
+{
+	return a->number == b->number && memcmp(a->hash, b->hash, CRYPTO_SHA256_BYTES) == 0;
+}
+
 void
 checks_begin(Sim *sim)
 {
@@ -160,7 +166,7 @@ check_head(Sim *sim, const SimNode *node, uint64_t index)
 	BlockHead head;
 
 	image_head(image, index, &head);
-	if (!block_head_equal(&head, &sim->checks->truth[index].head))
+	if (!checks_same_head(&head, &sim->checks->truth[index].head))
 		sim_fail(sim,
 				 "chain: node %" PRIu64 " is at block %" PRIu64 " after entry %" PRIu64
 				 ", others at %" PRIu64,

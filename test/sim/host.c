@@ -245,7 +245,8 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 		status = FB_OK;
 	}
 	if (status != FB_OK && status != FB_NO_LEADER && status != FB_BUSY)
-		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, fb_status_name(status), error.message);
+		sim_fail(sim, "node %" PRIu64 ": %s: %s", node->id, test_status_name(status),
+				 error.message);
 	if (update.evidence.kind != RAFT_EVIDENCE_NONE && sim->liar == 0 && !forgotten)
 		sim_fail(sim, "node %" PRIu64 " has evidence of %s against %" PRIu64, node->id,
 				 raft_evidence_name(update.evidence.kind), update.evidence.node);
@@ -388,7 +389,7 @@ host_fetch(Sim *sim, SimNode *node)
 		node->ledger_durable_term = 0;
 	}
 	/* the block that the leader named must be the one in the chain */
-	if (!block_head_equal(&node->fetch_head, &sim->checks->truth[node->seen.fetch_index].head))
+	if (!checks_same_head(&node->fetch_head, &sim->checks->truth[node->seen.fetch_index].head))
 	{
 		if (sim->liar == 0)
 			sim_fail(sim, "chain: node %" PRIu64 " was told of another block at entry %" PRIu64,

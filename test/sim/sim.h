@@ -12,6 +12,7 @@
 #ifndef FABRIC_TEST_SIM_H
 #define FABRIC_TEST_SIM_H
 
+#include "arena.h"
 #include "core/block/block.h"
 #include "core/raft/raft.h"
 
@@ -267,6 +268,7 @@ extern void host_fetch(Sim *sim, SimNode *node);
 extern FbStatus host_submit(Sim *sim, SimNode *node, uint32_t count, uint64_t *last_index);
 
 extern void checks_begin(Sim *sim);
+extern bool checks_same_head(const BlockHead *a, const BlockHead *b);
 extern uint64_t checks_entry_hash(const SimEntry *entry);
 extern void checks_stored(Sim *sim, const SimNode *node, const SimImage *image, uint64_t index);
 extern void checks_step(Sim *sim, SimNode *node, const RaftUpdate *update);

@@ -7,7 +7,7 @@
 #ifndef FABRIC_TEST_CHECK_H
 #define FABRIC_TEST_CHECK_H
 
-#include "core/base/base.h"
+#include "arena.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,7 +56,8 @@ check_status(FbStatus actual, FbStatus expected, const char *what, const char *f
 {
 	if (check_fact(actual == expected, what, file, line))
 		return true;
-	fprintf(stderr, "    is %s, expected %s\n", fb_status_name(actual), fb_status_name(expected));
+	fprintf(stderr, "    is %s, expected %s\n", test_status_name(actual),
+			test_status_name(expected));
 	return false;
 }
 

@@ -141,8 +141,8 @@ walk(const char *what, unsigned long step, FbStatus (*ask)(const void *), const 
 			if (!CHECK(status == expected || status == FB_OUT_OF_MEMORY ||
 					   status == FB_CRYPTO_FAILURE))
 				fprintf(stderr, "    %s, call %lu of %lu%s: %s, not %s: %s\n", what, n, calls,
-						fail_on ? " and on" : "", fb_status_name(status), fb_status_name(expected),
-						status == FB_OK ? "" : last.message);
+						fail_on ? " and on" : "", test_status_name(status),
+						test_status_name(expected), status == FB_OK ? "" : last.message);
 		}
 	}
 }

@@ -367,7 +367,7 @@ test_cache(void)
 		const Identity *identity;
 
 		CHECK_STATUS(msp_manager_identity(manager, who[one], &identity, NULL), FB_OK);
-		CHECK(fb_bytes_equal(identity_serialized(identity), who[one]));
+		CHECK(fb_bytes_equal(identity->serialized, who[one]));
 		while (place < used_count && used[place] != one)
 			place++;
 		if (place < used_count)
@@ -426,7 +426,7 @@ everything(FbBytes wrapped, FbBytes peer, FbBytes pem, FbBytes key, FbBytes prin
 	if (status == FB_OK)
 		status = attributes_make(attributes, count, allocator, &bytes, NULL);
 	if (status == FB_OK)
-		status = principal_unpack(principal_bytes, allocator, &principal, NULL);
+		status = principal_parse(PRINCIPAL_COMBINED, principal_bytes, allocator, &principal, NULL);
 	signer_destroy(signer);
 	msp_manager_destroy(manager);
 	return status;
@@ -439,7 +439,6 @@ test_out_of_memory(void)
 	Common__MSPPrincipal inner = COMMON__MSPPRINCIPAL__INIT;
 	Common__MSPPrincipal *inners[] = {&inner};
 	Common__CombinedPrincipal combined = COMMON__COMBINED_PRINCIPAL__INIT;
-	Common__MSPPrincipal outer = COMMON__MSPPRINCIPAL__INIT;
 	FbBytes config;
 	FbBytes wrapped;
 	FbBytes bytes;
@@ -457,9 +456,6 @@ test_out_of_memory(void)
 	combined.principals = inners;
 	combined.n_principals = 1;
 	CHECK_STATUS(PROTO_PACK(&combined, memory, &bytes, NULL), FB_OK);
-	outer.principal_classification = COMMON__MSPPRINCIPAL__CLASSIFICATION__COMBINED;
-	outer.principal = proto_data(bytes);
-	CHECK_STATUS(PROTO_PACK(&outer, memory, &bytes, NULL), FB_OK);
 	fb_arena_init(&failing);
 	for (n = 1; n < 5000 && status != FB_OK; n++)
 	{

@@ -40,7 +40,7 @@ test_issue(CryptoCurve curve)
 				 FB_OK);
 	CHECK_STATUS(crypto_certificate_parse(pem, &ca, NULL), FB_OK);
 	CHECK(crypto_certificate_is_ca(ca));
-	CHECK(crypto_certificate_key_usage(ca) ==
+	CHECK(ca->key_usage ==
 		  (CRYPTO_USAGE_DIGITAL_SIGNATURE | CRYPTO_USAGE_CERTIFICATE_SIGN | CRYPTO_USAGE_CRL_SIGN));
 	CHECK_TEXT(crypto_certificate_subject(ca), "CN=ca.org,O=\xc3\x9c"
 											   "ber Org,C=DE");
@@ -54,11 +54,8 @@ test_issue(CryptoCurve curve)
 	/* a leaf from a request */
 	CHECK_STATUS(crypto_private_key_generate(CRYPTO_P256, &key, NULL), FB_OK);
 	template.subject.common_name = FB_BYTES_LITERAL("alice");
-	CHECK_STATUS(crypto_csr_create(&template.subject, names, 3, key, memory, &pem, NULL), FB_OK);
+	CHECK_STATUS(request_make(&template.subject, names, 3, key, memory, &pem, NULL), FB_OK);
 	CHECK_STATUS(crypto_csr_parse(pem, &csr, NULL), FB_OK);
-	CHECK_TEXT(crypto_csr_common_name(csr), "alice");
-	CHECK_TEXT(crypto_csr_subject(csr), "CN=alice,O=\xc3\x9c"
-										"ber Org,C=DE");
 	CHECK(crypto_private_key_matches(key, crypto_csr_public_key(csr)));
 	if (CHECK(crypto_csr_dns_names_count(csr) == 3))
 	{
@@ -84,8 +81,7 @@ test_issue(CryptoCurve curve)
 	CHECK(crypto_certificate_not_after(leaf) == 2600000000LL);
 	CHECK(!crypto_certificate_is_ca(leaf) && crypto_certificate_ous_count(leaf) == 2);
 	CHECK(fb_bytes_equal(crypto_certificate_ou(leaf, 1), FB_BYTES_LITERAL("audit")));
-	CHECK(crypto_certificate_key_usage(leaf) ==
-		  (CRYPTO_USAGE_DIGITAL_SIGNATURE | CRYPTO_USAGE_KEY_ENCIPHERMENT));
+	CHECK(leaf->key_usage == (CRYPTO_USAGE_DIGITAL_SIGNATURE | CRYPTO_USAGE_KEY_ENCIPHERMENT));
 	CHECK(crypto_certificate_extension(leaf, CRYPTO_OID_ATTRIBUTES, &value) &&
 		  fb_bytes_equal(value, template.attributes_json));
 	CHECK(crypto_certificate_extension(leaf, "2.5.29.17", &value) &&
@@ -118,7 +114,6 @@ test_issue(CryptoCurve curve)
 					 FB_OK);
 		CHECK_STATUS(crypto_crl_parse(pem, &crl, NULL), FB_OK);
 		CHECK_STATUS(crypto_crl_check_signature(crl, ca, NULL), FB_OK);
-		CHECK(crypto_crl_entries_count(crl) == 2);
 		CHECK(crypto_crl_lists(crl, crypto_certificate_serial(leaf)) &&
 			  crypto_crl_lists(crl, FB_BYTES_LITERAL("\0\x05")));
 		CHECK(!crypto_crl_lists(crl, crypto_certificate_serial(ca)));
@@ -129,7 +124,6 @@ test_issue(CryptoCurve curve)
 								  memory, &pem, NULL),
 				 FB_OK);
 	CHECK_STATUS(crypto_crl_parse(pem, &crl, NULL), FB_OK);
-	CHECK(crypto_crl_entries_count(crl) == 0);
 	crypto_crl_free(crl);
 
 	/* invalid input is refused */
@@ -202,7 +196,6 @@ test_csr_of_openssl(void)
 	CryptoCsr *csr;
 
 	CHECK_STATUS(crypto_csr_parse(pem, &csr, NULL), FB_OK);
-	CHECK_TEXT(crypto_csr_subject(csr), "CN=bob,OU=client,C=US");
 	CHECK(crypto_private_key_matches(key, crypto_csr_public_key(csr)));
 	CHECK(crypto_csr_dns_names_count(csr) == 2);
 	CHECK(fb_bytes_equal(crypto_csr_dns_name(csr, 0), FB_BYTES_LITERAL("bob.example.com")));
@@ -229,7 +222,6 @@ test_out_of_memory(void)
 	CryptoCertificate *client = load("client");
 	CryptoCertificate *inter = load("inter");
 	CryptoCertificate *ca;
-	CryptoCertificate **list;
 	FbBytes names[1] = {FB_BYTES_LITERAL("a.example.com")};
 	CryptoTemplate template = {.subject = {.common_name = FB_BYTES_LITERAL("ca")},
 							   .not_before = TEST_TIME,
@@ -241,7 +233,6 @@ test_out_of_memory(void)
 	FbBytes pem;
 	FbBytes bytes;
 	FbBytes ca_pem;
-	size_t count;
 	FbArena kept;
 
 	fb_arena_init(&kept);
@@ -276,12 +267,9 @@ test_out_of_memory(void)
 	WALK(crypto_certificate_pem(client, memory, &bytes, NULL), (void) 0);
 	WALK(crypto_certificate_normalized_der(client, inter, memory, &bytes, NULL), (void) 0);
 	WALK(crypto_certificate_issue(&template, public_key, NULL, key, memory, &pem, NULL), (void) 0);
-	WALK(crypto_csr_create(&template.subject, names, 1, key, memory, &pem, NULL), (void) 0);
 	WALK(crypto_crl_issue(ca, key, &revocation, 1, TEST_TIME, TEST_TIME + DAY, 1, memory, &pem,
 						  NULL),
 		 (void) 0);
-	WALK(crypto_certificates_parse(ca_pem, 8, memory, &list, &count, NULL),
-		 crypto_certificate_free(list[0]));
 #undef WALK
 	crypto_certificate_free(ca);
 	crypto_certificate_free(client);

@@ -2,7 +2,7 @@
 #ifndef FABRIC_TEST_X509_SAMPLES_H
 #define FABRIC_TEST_X509_SAMPLES_H
 
-#include "core/crypto/crypto.h"
+#include "core/crypto/crypto_internal.h"
 #include "unit/check.h"
 
 #include <openssl/bn.h>
@@ -78,6 +78,82 @@ issue(const char *name, bool is_ca, CryptoPrivateKey *key, const CryptoCertifica
 	CHECK_STATUS(crypto_certificate_parse(pem, &certificate, NULL), FB_OK);
 	crypto_public_key_free(public_key);
 	return certificate;
+}
+
+static inline FbStatus
+request_add_names(X509_REQ *request, const FbBytes *dns_names, size_t dns_names_count,
+				  FbAllocator *allocator, FbError *error)
+{
+	STACK_OF(X509_EXTENSION) * extensions;
+	ASN1_OCTET_STRING *octets;
+	X509_EXTENSION *extension = NULL;
+	FbBytes content;
+	bool done = false;
+
+	FB_TRY(alternative_names_make(dns_names, dns_names_count, allocator, &content, error));
+	extensions = sk_X509_EXTENSION_new_null();
+	octets = ASN1_OCTET_STRING_new();
+	if (extensions != NULL && octets != NULL &&
+		ASN1_OCTET_STRING_set(octets, content.data, (int) content.size) == 1)
+		extension = X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, octets);
+	if (extension != NULL && sk_X509_EXTENSION_push(extensions, extension) > 0)
+		done = X509_REQ_add_extensions(request, extensions) == 1;
+	sk_X509_EXTENSION_free(extensions);
+	X509_EXTENSION_free(extension);
+	ASN1_OCTET_STRING_free(octets);
+	if (!done)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not add alternative names");
+	return FB_OK;
+}
+
+static inline FbStatus
+request_fill(X509_REQ *request, const CryptoName *subject, const FbBytes *dns_names,
+			 size_t dns_names_count, const CryptoPrivateKey *key, FbAllocator *allocator,
+			 FbError *error)
+{
+	X509_NAME *name;
+	bool done;
+
+	FB_TRY(dn_make(subject, &name, error));
+	done = X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
+		   X509_REQ_set_subject_name(request, name) == 1 &&
+		   X509_REQ_set_pubkey(request, key->pkey) == 1;
+	X509_NAME_free(name);
+	if (!done)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
+								   "could not make a certificate request");
+	if (dns_names_count > 0)
+		FB_TRY(request_add_names(request, dns_names, dns_names_count, allocator, error));
+	if (X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
+								   "could not sign a certificate request");
+	return FB_OK;
+}
+
+/* a PKCS#10 request as a client sends it: PEM, signed by key */
+static inline FbStatus
+request_make(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count,
+			 const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error)
+{
+	unsigned char *der = NULL;
+	int size = 0;
+	X509_REQ *request = X509_REQ_new();
+	FbStatus status;
+
+	*pem = FB_BYTES_EMPTY;
+	if (request == NULL)
+		return fb_out_of_memory(error);
+	status = request_fill(request, subject, dns_names, dns_names_count, key, allocator, error);
+	if (status == FB_OK)
+		size = i2d_X509_REQ(request, &der);
+	X509_REQ_free(request);
+	FB_TRY(status);
+	if (size <= 0)
+		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
+								   "could not write a certificate request");
+	status = pem_write("CERTIFICATE REQUEST", fb_bytes(der, size), allocator, pem, error);
+	OPENSSL_free(der);
+	return status;
 }
 
 #endif

@@ -1,9 +1,5 @@
-/*
- * allocator.c: allocation through an FbAllocator, and the malloc arena of programs without a server
- */
+/* allocator.c: allocation through an FbAllocator */
 #include "core/base/base.h"
-
-#include <stdlib.h>
 
 void *
 fb_allocate(FbAllocator *allocator, size_t size)
@@ -65,64 +61,4 @@ fb_text_copy(FbAllocator *allocator, FbBytes from)
 		memcpy(text, from.data, from.size);
 	text[from.size] = '\0';
 	return text;
-}
-
-typedef struct FbArenaBlock
-{
-	struct FbArenaBlock *next;
-	struct FbArenaBlock **previous_next;
-	max_align_t data[];
-} FbArenaBlock;
-
-static void *
-arena_allocate(FbAllocator *self, size_t size)
-{
-	FbArena *arena = (FbArena *) self;
-	FbArenaBlock *block;
-
-	arena->allocations_count++;
-	if (arena->fail_at > 0 && arena->allocations_count >= arena->fail_at)
-		return NULL;
-	if (size > SIZE_MAX - sizeof(FbArenaBlock))
-		return NULL;
-	block = malloc(sizeof(FbArenaBlock) + size);
-	if (block == NULL)
-		return NULL;
-	block->next = arena->blocks;
-	block->previous_next = &arena->blocks;
-	if (block->next != NULL)
-		block->next->previous_next = &block->next;
-	arena->blocks = block;
-	return block->data;
-}
-
-static void
-arena_release(FbAllocator *self, void *pointer)
-{
-	FbArenaBlock *block;
-
-	(void) self;
-	if (pointer == NULL)
-		return;
-	block = (FbArenaBlock *) ((char *) pointer - offsetof(FbArenaBlock, data));
-	*block->previous_next = block->next;
-	if (block->next != NULL)
-		block->next->previous_next = block->previous_next;
-	free(block);
-}
-
-void
-fb_arena_init(FbArena *arena)
-{
-	memset(arena, 0, sizeof(*arena));
-	arena->allocator.allocate = arena_allocate;
-	arena->allocator.release = arena_release;
-}
-
-void
-fb_arena_reset(FbArena *arena)
-{
-	while (arena->blocks != NULL)
-		arena_release(&arena->allocator, arena->blocks->data);
-	arena->allocations_count = 0;
 }

@@ -108,7 +108,6 @@ typedef enum FbStatus
 } FbStatus;
 
 extern const char *fb_status_sqlstate(FbStatus status); /* five characters */
-extern const char *fb_status_name(FbStatus status);		/* "FB_OK" */
 extern const char *fb_status_text(FbStatus status);		/* "successful completion" */
 
 /* ---- error: a description for the caller ---- */
@@ -170,22 +169,6 @@ extern void fb_release(FbAllocator *allocator, void *pointer);
 extern FbStatus fb_bytes_copy(FbAllocator *allocator, FbBytes from, FbBytes *to, FbError *error);
 /* zero-terminated; NULL when out of memory */
 extern char *fb_text_copy(FbAllocator *allocator, FbBytes from);
-
-/*
- * A plain malloc arena for programs without a server: tests, simulator, fuzzers. fb_arena_reset
- * frees everything. fail_at: when > 0, the fail_at-th allocation and all later allocations fail
- * (tests increase it step by step).
- */
-typedef struct FbArena
-{
-	FbAllocator allocator; /* must be first */
-	struct FbArenaBlock *blocks;
-	size_t allocations_count;
-	size_t fail_at;
-} FbArena;
-
-extern void fb_arena_init(FbArena *arena);
-extern void fb_arena_reset(FbArena *arena);
 
 /* ---- buffer: a growing byte string ---- */
 

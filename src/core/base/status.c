@@ -8,13 +8,12 @@
 
 typedef struct StatusEntry
 {
-	const char *name;
 	const char *sqlstate;
 	const char *text;
 } StatusEntry;
 
 static const StatusEntry entries[] = {
-#define STATUS_ENTRY(name, sqlstate, text) {#name, sqlstate, text},
+#define STATUS_ENTRY(name, sqlstate, text) {sqlstate, text},
 	FB_STATUS_LIST(STATUS_ENTRY)
 #undef STATUS_ENTRY
 };
@@ -29,12 +28,6 @@ const char *
 fb_status_sqlstate(FbStatus status)
 {
 	return status_entry(status)->sqlstate;
-}
-
-const char *
-fb_status_name(FbStatus status)
-{
-	return status_entry(status)->name;
 }
 
 const char *

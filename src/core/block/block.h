@@ -4,7 +4,6 @@
  * - header.c: header bytes and hashes, data hash, the links of the chain (BlockHeader)
  * - block_view.c: a received block as views into its bytes (BlockView)
  * - metadata.c: the five metadata slots (BlockSignatures)
- * - txflags.c: the validation codes of a block's transactions
  * - build.c: make the next block from a batch of envelopes
  * - cutter.c: where one batch ends and the next begins (Cutter)
  * - link.c: the chain in the log of a consenter (BlockLink)
@@ -248,19 +247,10 @@ extern FbStatus block_commit_hash_pack(FbBytes hash, FbAllocator *allocator, FbB
 extern FbStatus block_commit_hash_parse(FbBytes slot, FbAllocator *allocator, FbBytes *hash,
 										FbError *error);
 
-/* ---- txflags.c: slot 2, one byte per transaction: its protos.TxValidationCode ---- */
+/* slot 2, one byte per transaction: its protos.TxValidationCode */
 
 /* set all codes to NOT_VALIDATED (254), before a validation */
 extern void txflags_start(uint8_t *filter, size_t count);
-
-/* number of transactions with this code */
-extern size_t txflags_count(FbBytes filter, uint8_t code);
-
-/*
- * Check that there is one code per transaction, and none is NOT_VALIDATED. Errors:
- * FB_BLOCK_REFUSED.
- */
-extern FbStatus txflags_check(FbBytes filter, size_t data_count, FbError *error);
 
 /* ---- build.c ---- */
 
@@ -388,7 +378,6 @@ extern void block_head_of(const BlockHeader *header, BlockHead *head);
 extern void block_head_encode(const BlockHead *head, uint8_t out[BLOCK_HEAD_BYTES]);
 /* FB_MALFORMED_MESSAGE */
 extern FbStatus block_head_decode(FbBytes bytes, BlockHead *head, FbError *error);
-extern bool block_head_equal(const BlockHead *a, const BlockHead *b);
 
 /* A batch as stored in a log. Points into the payload. */
 typedef struct BlockLink

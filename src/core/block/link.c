@@ -72,12 +72,6 @@ block_head_decode(FbBytes bytes, BlockHead *head, FbError *error)
 	return FB_OK;
 }
 
-bool
-block_head_equal(const BlockHead *a, const BlockHead *b)
-{
-	return a->number == b->number && memcmp(a->hash, b->hash, CRYPTO_SHA256_BYTES) == 0;
-}
-
 FbStatus
 block_link_pack(const BlockHead *head, FbBytes batch, FbAllocator *allocator, FbBytes *payload,
 				FbError *error)

@@ -192,3 +192,10 @@ block_raft_index(FbBytes signatures_slot, FbAllocator *allocator)
 		return 0;
 	return metadata->raft_index;
 }
+
+void
+txflags_start(uint8_t *filter, size_t count)
+{
+	if (count > 0)
+		memset(filter, PROTOS__TX_VALIDATION_CODE__NOT_VALIDATED, count);
+}

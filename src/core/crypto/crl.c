@@ -114,12 +114,6 @@ crypto_crl_aki(const CryptoCrl *crl)
 	return fb_bytes(ASN1_STRING_get0_data(crl->aki->keyid), ASN1_STRING_length(crl->aki->keyid));
 }
 
-size_t
-crypto_crl_entries_count(const CryptoCrl *crl)
-{
-	return crl->serials_count;
-}
-
 FbStatus
 crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer, FbError *error)
 {

@@ -208,7 +208,6 @@ extern FbBytes crypto_certificate_aki(const CryptoCertificate *certificate);
 /* basic constraints present and CA:TRUE */
 extern bool crypto_certificate_is_ca(const CryptoCertificate *certificate);
 /* CRYPTO_USAGE_... bits; 0 if there is no such extension */
-extern uint32_t crypto_certificate_key_usage(const CryptoCertificate *certificate);
 
 /*
  * the value (content of the OCTET STRING) of the extension with this dotted OID; false if there is
@@ -290,14 +289,6 @@ extern FbStatus crypto_certificate_low_s_der(const CryptoCertificate *certificat
 											 CryptoCurve curve, FbAllocator *allocator,
 											 FbBytes *der, FbError *error);
 
-/*
- * The PEM certificates of a file, in order (other blocks are skipped); at most certificates_max.
- * Errors: those of crypto_certificate_parse.
- */
-extern FbStatus crypto_certificates_parse(FbBytes pem, size_t certificates_max,
-										  FbAllocator *allocator, CryptoCertificate ***certificates,
-										  size_t *certificates_count, FbError *error);
-
 /* ---- certificate_chain.c ---- */
 
 /* Chains of certificates as Go's x509.Certificate.Verify, on which Fabric relies, finds them. */
@@ -357,7 +348,6 @@ typedef struct CryptoCrl CryptoCrl;
 extern FbStatus crypto_crl_parse(FbBytes pem_or_der, CryptoCrl **crl, FbError *error);
 extern void crypto_crl_free(CryptoCrl *crl);
 extern FbBytes crypto_crl_aki(const CryptoCrl *crl); /* authority key identifier; empty if none */
-extern size_t crypto_crl_entries_count(const CryptoCrl *crl);
 /* Did issuer sign the list? FB_OK or FB_INVALID_SIGNATURE. */
 extern FbStatus crypto_crl_check_signature(const CryptoCrl *crl, const CryptoCertificate *issuer,
 										   FbError *error);
@@ -418,11 +408,6 @@ extern FbStatus crypto_certificate_issue(const CryptoTemplate *template,
 
 typedef struct CryptoCsr CryptoCsr;
 
-/* a PKCS#10 request, PEM, signed by key. Errors: FB_INVALID_ARGUMENT, FB_CRYPTO_FAILURE */
-extern FbStatus crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names,
-								  size_t dns_names_count, const CryptoPrivateKey *key,
-								  FbAllocator *allocator, FbBytes *pem, FbError *error);
-
 /*
  * A PKCS#10 request, PEM or DER, whose own signature is checked. Errors: FB_INVALID_CERTIFICATE,
  * FB_INVALID_SIGNATURE, FB_LIMIT_EXCEEDED
@@ -431,8 +416,6 @@ extern FbStatus crypto_csr_parse(FbBytes pem_or_der, CryptoCsr **csr, FbError *e
 extern void crypto_csr_free(CryptoCsr *csr);
 /* owned by the request */
 extern const CryptoPublicKey *crypto_csr_public_key(const CryptoCsr *csr);
-extern const char *crypto_csr_subject(const CryptoCsr *csr); /* as crypto_certificate_subject */
-extern const char *crypto_csr_common_name(const CryptoCsr *csr);
 /*
  * requested subject alternative names (DNS and IP, IP in text form); the CA decides whether to
  * grant them

@@ -8,86 +8,10 @@
 struct CryptoCsr
 {
 	X509_REQ *request;
-	CryptoDn subject;
 	CryptoPublicKey *public_key;
 	FbBytes *dns_names;
 	size_t dns_names_count;
 };
-
-static FbStatus
-add_alternative_names(X509_REQ *request, const FbBytes *dns_names, size_t dns_names_count,
-					  FbAllocator *allocator, FbError *error)
-{
-	STACK_OF(X509_EXTENSION) * extensions;
-	ASN1_OCTET_STRING *octets;
-	X509_EXTENSION *extension = NULL;
-	FbBytes content;
-	bool done = false;
-
-	FB_TRY(alternative_names_make(dns_names, dns_names_count, allocator, &content, error));
-	extensions = sk_X509_EXTENSION_new_null();
-	octets = ASN1_OCTET_STRING_new();
-	if (extensions != NULL && octets != NULL &&
-		ASN1_OCTET_STRING_set(octets, content.data, (int) content.size) == 1)
-		extension = X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, octets);
-	if (extension != NULL && sk_X509_EXTENSION_push(extensions, extension) > 0)
-		done = X509_REQ_add_extensions(request, extensions) == 1;
-	sk_X509_EXTENSION_free(extensions);
-	X509_EXTENSION_free(extension);
-	ASN1_OCTET_STRING_free(octets);
-	if (!done)
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE, "could not add alternative names");
-	return FB_OK;
-}
-
-static FbStatus
-fill_request(X509_REQ *request, const CryptoName *subject, const FbBytes *dns_names,
-			 size_t dns_names_count, const CryptoPrivateKey *key, FbAllocator *allocator,
-			 FbError *error)
-{
-	X509_NAME *name;
-	bool done;
-
-	FB_TRY(dn_make(subject, &name, error));
-	done = X509_REQ_set_version(request, X509_REQ_VERSION_1) == 1 &&
-		   X509_REQ_set_subject_name(request, name) == 1 &&
-		   X509_REQ_set_pubkey(request, key->pkey) == 1;
-	X509_NAME_free(name);
-	if (!done)
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
-								   "could not make a certificate request");
-	if (dns_names_count > 0)
-		FB_TRY(add_alternative_names(request, dns_names, dns_names_count, allocator, error));
-	if (X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0)
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
-								   "could not sign a certificate request");
-	return FB_OK;
-}
-
-FbStatus
-crypto_csr_create(const CryptoName *subject, const FbBytes *dns_names, size_t dns_names_count,
-				  const CryptoPrivateKey *key, FbAllocator *allocator, FbBytes *pem, FbError *error)
-{
-	unsigned char *der = NULL;
-	int size = 0;
-	X509_REQ *request = X509_REQ_new();
-	FbStatus status;
-
-	*pem = FB_BYTES_EMPTY;
-	if (request == NULL)
-		return fb_out_of_memory(error);
-	status = fill_request(request, subject, dns_names, dns_names_count, key, allocator, error);
-	if (status == FB_OK)
-		size = i2d_X509_REQ(request, &der);
-	X509_REQ_free(request);
-	FB_TRY(status);
-	if (size <= 0)
-		return crypto_openssl_fail(error, FB_CRYPTO_FAILURE,
-								   "could not write a certificate request");
-	status = pem_write("CERTIFICATE REQUEST", fb_bytes(der, size), allocator, pem, error);
-	OPENSSL_free(der);
-	return status;
-}
 
 static FbStatus
 read_request(CryptoCsr *csr, FbBytes der, FbError *error)
@@ -116,7 +40,6 @@ read_request(CryptoCsr *csr, FbBytes der, FbError *error)
 		X509_REQ_verify(csr->request, pkey) != 1)
 		return crypto_openssl_fail(error, FB_INVALID_SIGNATURE,
 								   "certificate request is not signed by its own key");
-	FB_TRY(dn_read(X509_REQ_get_subject_name(csr->request), &csr->subject, error));
 	extensions = X509_REQ_get_extensions(csr->request);
 	names = extensions == NULL ? NULL
 							   : X509V3_get_d2i(extensions, NID_subject_alt_name, &critical, NULL);
@@ -165,7 +88,6 @@ crypto_csr_free(CryptoCsr *csr)
 	if (csr == NULL)
 		return;
 	alternative_names_free(csr->dns_names, csr->dns_names_count);
-	dn_free(&csr->subject);
 	crypto_public_key_free(csr->public_key);
 	X509_REQ_free(csr->request);
 	fb_release(&crypto_heap, csr);
@@ -175,18 +97,6 @@ const CryptoPublicKey *
 crypto_csr_public_key(const CryptoCsr *csr)
 {
 	return csr->public_key;
-}
-
-const char *
-crypto_csr_subject(const CryptoCsr *csr)
-{
-	return csr->subject.text;
-}
-
-const char *
-crypto_csr_common_name(const CryptoCsr *csr)
-{
-	return csr->subject.common_name;
 }
 
 size_t

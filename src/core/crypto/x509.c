@@ -207,66 +207,6 @@ crypto_certificate_parse_pem(FbBytes pem, CryptoCertificate **certificate, FbErr
 	return status;
 }
 
-FbStatus
-crypto_certificates_parse(FbBytes pem, size_t certificates_max, FbAllocator *allocator,
-						  CryptoCertificate ***certificates, size_t *certificates_count,
-						  FbError *error)
-{
-	CryptoCertificate **found = NULL;
-	size_t count = 0;
-	size_t capacity = 0;
-	FbBytes rest = pem;
-	FbBytes der;
-	FbStatus status = FB_OK;
-
-	*certificates = NULL;
-	*certificates_count = 0;
-	while (status == FB_OK && rest.size > 0)
-	{
-		status = pem_read(rest, certificate_names, &der, &rest, NULL, error);
-		if (status != FB_OK || der.data == NULL)
-			break;
-		if (count == certificates_max)
-			status =
-				fb_fail(error, FB_LIMIT_EXCEEDED, "more than %zu certificates", certificates_max);
-		else if (der.size > FB_CERTIFICATE_BYTES_MAX)
-			status = fb_fail(error, FB_LIMIT_EXCEEDED, "certificate has more than %d bytes",
-							 FB_CERTIFICATE_BYTES_MAX);
-		if (status == FB_OK && count == capacity)
-		{
-			CryptoCertificate **larger;
-
-			capacity = capacity == 0 ? 8 : capacity * 2;
-			larger = fb_allocate_array(allocator, capacity, sizeof(*larger));
-			if (larger == NULL)
-				status = fb_out_of_memory(error);
-			else
-			{
-				if (count > 0)
-					memcpy(larger, found, count * sizeof(*larger));
-				fb_release(allocator, found);
-				found = larger;
-			}
-		}
-		if (status == FB_OK)
-		{
-			status = certificate_from_der(der, &found[count], error);
-			if (status == FB_OK)
-				count++;
-		}
-		fb_release(&crypto_heap, (void *) der.data);
-	}
-	if (status != FB_OK)
-	{
-		for (size_t i = 0; i < count; i++)
-			crypto_certificate_free(found[i]);
-		return status;
-	}
-	*certificates = found;
-	*certificates_count = count;
-	return FB_OK;
-}
-
 void
 crypto_certificate_free(CryptoCertificate *certificate)
 {
@@ -373,12 +313,6 @@ bool
 crypto_certificate_is_ca(const CryptoCertificate *certificate)
 {
 	return certificate->is_ca;
-}
-
-uint32_t
-crypto_certificate_key_usage(const CryptoCertificate *certificate)
-{
-	return certificate->key_usage;
 }
 
 CryptoKeyKind

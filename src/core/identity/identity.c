@@ -117,22 +117,10 @@ identity_destroy(Identity *identity)
 
 /* ---- accessors ---- */
 
-const Msp *
-identity_msp(const Identity *identity)
-{
-	return identity->msp;
-}
-
 const char *
 identity_msp_id(const Identity *identity)
 {
 	return identity->msp->id;
-}
-
-FbBytes
-identity_serialized(const Identity *identity)
-{
-	return identity->serialized;
 }
 
 const CryptoCertificate *
@@ -151,12 +139,6 @@ IdentityRole
 identity_role(const Identity *identity)
 {
 	return identity->role;
-}
-
-FbStatus
-identity_verify(const Identity *identity, FbBytes message, FbBytes signature, FbError *error)
-{
-	return identity_verify_parts(identity, &message, 1, signature, error);
 }
 
 FbStatus

@@ -57,11 +57,6 @@ extern void msp_destroy(Msp *msp); /* destroy all its identities before */
 extern const char *msp_id(const Msp *msp);
 /* the bytes from which it was made (a copy that lives as long as the MSP) */
 extern FbBytes msp_config(const Msp *msp);
-extern bool msp_node_ous_enabled(const Msp *msp);
-extern size_t msp_roots_count(const Msp *msp);
-extern const CryptoCertificate *msp_root(const Msp *msp, size_t index);
-extern size_t msp_tls_roots_count(const Msp *msp);
-extern const CryptoCertificate *msp_tls_root(const Msp *msp, size_t index);
 /*
  * Was this TLS certificate issued by one of the MSP's TLS CAs, with a chain that is valid at time
  * `now`? Errors: FB_INVALID_CERTIFICATE, FB_CERTIFICATE_EXPIRED.
@@ -135,9 +130,7 @@ extern FbStatus identity_create(const Msp *msp, FbBytes serialized, FbAllocator 
 								Identity **identity, FbError *error);
 extern void identity_destroy(Identity *identity);
 
-extern const Msp *identity_msp(const Identity *identity);
 extern const char *identity_msp_id(const Identity *identity);
-extern FbBytes identity_serialized(const Identity *identity); /* as received */
 extern const CryptoCertificate *identity_certificate(const Identity *identity);
 /*
  * Lower-case hex of SHA-256 over the certificate with low-S signature (docs/wire-format.md,
@@ -153,8 +146,6 @@ extern IdentityRole identity_role(const Identity *identity);
 /*
  * Verify a signature by this identity (SHA-256, strict DER, low-S). FB_OK or FB_INVALID_SIGNATURE.
  */
-extern FbStatus identity_verify(const Identity *identity, FbBytes message, FbBytes signature,
-								FbError *error);
 extern FbStatus identity_verify_digest(const Identity *identity,
 									   const uint8_t digest[CRYPTO_SHA256_BYTES], FbBytes signature,
 									   FbError *error);
@@ -209,9 +200,6 @@ typedef struct Principal
  */
 extern FbStatus principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocator,
 								const Principal **result, FbError *error);
-/* The same from MSPPrincipal bytes. Further errors: FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED. */
-extern FbStatus principal_unpack(FbBytes msp_principal, FbAllocator *allocator,
-								 const Principal **result, FbError *error);
 
 /*
  * Does the identity satisfy the principal (msp/mspimpl.go, satisfiesPrincipalInternalV142)? MEMBER:
@@ -269,8 +257,6 @@ extern FbStatus attributes_make(const CertificateAttribute *attributes, size_t a
 extern FbStatus signer_create(const char *msp_id, FbBytes certificate_pem, FbBytes key_pem,
 							  FbAllocator *allocator, Signer **signer, FbError *error);
 extern void signer_destroy(Signer *signer);
-extern const char *signer_msp_id(const Signer *signer);
-extern const CryptoCertificate *signer_certificate(const Signer *signer);
 /* SerializedIdentity bytes: creator, endorser */
 extern FbBytes signer_identity(const Signer *signer);
 extern FbStatus signer_sign(const Signer *signer, FbBytes message, FbAllocator *allocator,
@@ -318,7 +304,6 @@ extern FbStatus msp_manager_identity(MspManager *manager, FbBytes serialized,
  * (each transaction or block); cheap if there is nothing to remove.
  */
 extern void msp_manager_trim(MspManager *manager);
-extern size_t msp_manager_identities_count(const MspManager *manager);
 /* how often bytes were parsed and checked because neither an identity nor a refusal was cached */
 extern uint64_t msp_manager_checks_count(const MspManager *manager);
 

@@ -65,7 +65,7 @@ struct Identity
 	FbAllocator *allocator;
 	const Msp *msp;
 	CryptoCertificate *certificate;
-	FbBytes serialized;
+	FbBytes serialized; /* as received */
 	NormalForm form;
 	uint8_t digest[CRYPTO_SHA256_BYTES]; /* of the certificate in this form; its hex is the identity
 											id */
@@ -134,5 +134,10 @@ extern FbStatus identity_check(Identity *identity, const Msp *msp,
  * identity_check has filled in.
  */
 extern bool identity_has_ou(const Identity *identity, FbBytes name);
+
+/* ---- msp_manager.c ---- */
+
+/* how many identities it remembers; tests look at it */
+extern size_t msp_manager_identities_count(const MspManager *manager);
 
 #endif

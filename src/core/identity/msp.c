@@ -578,38 +578,6 @@ msp_config(const Msp *msp)
 	return msp->config;
 }
 
-bool
-msp_node_ous_enabled(const Msp *msp)
-{
-	return msp->node_ous;
-}
-
-size_t
-msp_roots_count(const Msp *msp)
-{
-	return msp->roots.count;
-}
-
-const CryptoCertificate *
-msp_root(const Msp *msp, size_t index)
-{
-	FB_ASSERT(index < msp->roots.count);
-	return msp->roots.items[index];
-}
-
-size_t
-msp_tls_roots_count(const Msp *msp)
-{
-	return msp->tls_roots.count;
-}
-
-const CryptoCertificate *
-msp_tls_root(const Msp *msp, size_t index)
-{
-	FB_ASSERT(index < msp->tls_roots.count);
-	return msp->tls_roots.items[index];
-}
-
 FbStatus
 msp_check_tls_certificate(const Msp *msp, const CryptoCertificate *certificate, int64_t now,
 						  FbError *error)

@@ -325,7 +325,7 @@ find_recent(const MspManager *manager, FbBytes serialized)
 	CacheEntry *entry = manager->identities.newest;
 
 	for (int i = 0; i < RECENT_MAX && entry != NULL; i++, entry = entry->older)
-		if (fb_bytes_equal(identity_serialized(entry->identity), serialized))
+		if (fb_bytes_equal(entry->identity->serialized, serialized))
 			return entry;
 	return NULL;
 }

@@ -167,18 +167,6 @@ principal_parse(int32_t classification, FbBytes principal, FbAllocator *allocato
 	return principal_read(classification, principal, &parts_left, allocator, result, error);
 }
 
-FbStatus
-principal_unpack(FbBytes msp_principal, FbAllocator *allocator, const Principal **result,
-				 FbError *error)
-{
-	Common__MSPPrincipal *message;
-
-	*result = NULL;
-	FB_TRY(PROTO_UNPACK(common__mspprincipal, msp_principal, allocator, &message, error));
-	return principal_parse(message->principal_classification, proto_bytes(message->principal),
-						   allocator, result, error);
-}
-
 bool
 identity_has_role(const Identity *identity, IdentityRole role)
 {

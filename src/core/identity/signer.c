@@ -76,18 +76,6 @@ signer_destroy(Signer *signer)
 	fb_release(signer->allocator, signer);
 }
 
-const char *
-signer_msp_id(const Signer *signer)
-{
-	return signer->msp_id;
-}
-
-const CryptoCertificate *
-signer_certificate(const Signer *signer)
-{
-	return signer->certificate;
-}
-
 FbBytes
 signer_identity(const Signer *signer)
 {

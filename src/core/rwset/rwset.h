@@ -262,15 +262,6 @@ extern FbStatus rwset_builder_add_hashed_read(RwSetBuilder *builder, FbBytes nam
 extern FbStatus rwset_builder_add_private_write(RwSetBuilder *builder, FbBytes namespace_name,
 												FbBytes collection, FbBytes key, FbBytes value,
 												FbError *error);
-extern FbStatus rwset_builder_add_private_delete(RwSetBuilder *builder, FbBytes namespace_name,
-												 FbBytes collection, FbBytes key, FbError *error);
-extern FbStatus rwset_builder_add_private_purge(RwSetBuilder *builder, FbBytes namespace_name,
-												FbBytes collection, FbBytes key, FbError *error);
-extern FbStatus rwset_builder_add_private_metadata_write(RwSetBuilder *builder,
-														 FbBytes namespace_name, FbBytes collection,
-														 FbBytes key,
-														 const RwSetMetadataEntry *entries,
-														 size_t entries_count, FbError *error);
 
 /*
  * true once anything was written: afterwards paginated and private queries are refused

@@ -203,4 +203,19 @@ extern FbStatus range_validate(FbAllocator *allocator, const MvccBlock *block,
 							   RangeSource *source, MerkleTree *tree, bool *conflict,
 							   MvccConflict *found, FbError *error);
 
+/*
+ * ---- builder.c: what chaincode here cannot write, but blocks of a Fabric network contain; tests
+ * make such read-write sets ----
+ */
+
+extern FbStatus rwset_builder_add_private_delete(RwSetBuilder *builder, FbBytes namespace_name,
+												 FbBytes collection, FbBytes key, FbError *error);
+extern FbStatus rwset_builder_add_private_purge(RwSetBuilder *builder, FbBytes namespace_name,
+												FbBytes collection, FbBytes key, FbError *error);
+extern FbStatus rwset_builder_add_private_metadata_write(RwSetBuilder *builder,
+														 FbBytes namespace_name, FbBytes collection,
+														 FbBytes key,
+														 const RwSetMetadataEntry *entries,
+														 size_t entries_count, FbError *error);
+
 #endif

@@ -23,20 +23,6 @@ tx_code_name(int code)
 	return NULL;
 }
 
-bool
-tx_code_of_name(const char *name, TxCode *code)
-{
-#define TX_CODE_MATCH(value, number, text) \
-	if (strcmp(name, text) == 0)           \
-	{                                      \
-		*code = value;                     \
-		return true;                       \
-	}
-	TX_CODE_LIST(TX_CODE_MATCH)
-#undef TX_CODE_MATCH
-	return false;
-}
-
 /* ---- refusing ---- */
 
 /*

@@ -62,7 +62,6 @@ typedef enum TxCode
 } TxCode;
 
 extern const char *tx_code_name(int code); /* "VALID"; NULL for a number without a name */
-extern bool tx_code_of_name(const char *name, TxCode *code);
 
 /* ---- header types used here (common.HeaderType) ---- */
 #define TX_TYPE_MESSAGE 0
