@@ -14,12 +14,19 @@
  */
 #include "server/ca/ca_internal.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #define LABEL_BYTES NAMEDATALEN
 
@@ -155,12 +162,6 @@ typedef struct IdentityRow
 	bytea *encrypted_key;
 } IdentityRow;
 
-static char *
-keystore_column_text(HeapTuple row, TupleDesc description, int column)
-{
-	return SPI_getvalue(row, description, column);
-}
-
 static bytea *
 column_bytea(HeapTuple row, TupleDesc description, int column)
 {
@@ -170,43 +171,117 @@ column_bytea(HeapTuple row, TupleDesc description, int column)
 	return is_null ? NULL : DatumGetByteaPCopy(value);
 }
 
+enum
+{
+	IDENTITY_LABEL = 1,
+	IDENTITY_MSP_ID = 2,
+	IDENTITY_CERTIFICATE = 3,
+	IDENTITY_KEY_FILE = 4,
+	IDENTITY_ENCRYPTED_KEY = 5,
+	GRANT_LABEL = 1,
+	GRANT_ROLE = 2
+};
+
+/* rows of a table whose primary key begins with the label; label NULL: all rows */
+static SysScanDesc
+scan_label(Relation table, const char *label, Snapshot snapshot)
+{
+	ScanKeyData key;
+
+	if (label == NULL)
+		return systable_beginscan(table, InvalidOid, false, snapshot, 0, NULL);
+	StaticAssertStmt((int) IDENTITY_LABEL == (int) GRANT_LABEL, "one key for both tables");
+	ScanKeyInit(&key, IDENTITY_LABEL, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(label));
+	return systable_beginscan(table, RelationGetPrimaryKeyIndex(table), true, snapshot, 1, &key);
+}
+
+/* NULL: the column is null */
+static char *
+text_of_row(HeapTuple row, TupleDesc description, int column)
+{
+	bool is_null;
+	Datum value = heap_getattr(row, column, description, &is_null);
+
+	return is_null ? NULL : TextDatumGetCString(value);
+}
+
+/* the labels of the identities that a role may use, at most two; label NULL: of all identities */
+static int
+find_labels(const char *label, Oid role, Snapshot snapshot, char *labels[2])
+{
+	Relation table = table_open(spi_relation_oid("identity_grant"), AccessShareLock);
+	SysScanDesc scan = scan_label(table, label, snapshot);
+	HeapTuple row;
+	int count = 0;
+
+	while (count < 2 && HeapTupleIsValid(row = systable_getnext(scan)))
+	{
+		bool is_null;
+		Oid granted_to =
+			DatumGetObjectId(heap_getattr(row, GRANT_ROLE, RelationGetDescr(table), &is_null));
+		char *found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!has_privs_of_role(role, granted_to))
+			continue;
+		found = text_of_row(row, RelationGetDescr(table), GRANT_LABEL);
+		if (count == 0 || strcmp(found, labels[0]) != 0)
+			labels[count++] = found;
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return count;
+}
+
+/* false: there is none, although it was granted */
+static bool
+read_identity(const char *label, Snapshot snapshot, IdentityRow *identity)
+{
+	Relation table = table_open(spi_relation_oid("identity"), AccessShareLock);
+	TupleDesc description = RelationGetDescr(table);
+	SysScanDesc scan = scan_label(table, label, snapshot);
+	HeapTuple row = systable_getnext(scan);
+	bool found = HeapTupleIsValid(row);
+
+	if (found)
+	{
+		bool is_null;
+		Datum key = heap_getattr(row, IDENTITY_ENCRYPTED_KEY, description, &is_null);
+
+		identity->label = text_of_row(row, description, IDENTITY_LABEL);
+		identity->version = HeapTupleHeaderGetRawXmin(row->t_data);
+		identity->msp_id = text_of_row(row, description, IDENTITY_MSP_ID);
+		identity->certificate =
+			fb_bytes_of_text(text_of_row(row, description, IDENTITY_CERTIFICATE));
+		identity->key_file = text_of_row(row, description, IDENTITY_KEY_FILE);
+		identity->encrypted_key = is_null ? NULL : DatumGetByteaPCopy(key);
+	}
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return found;
+}
+
 /*
  * Read the identities that a role may use; label NULL: all of them. At most two rows, since the
  * caller needs to know whether there is exactly one.
+ *
+ * Every call of an application comes here, so the tables are scanned directly: a statement costs
+ * more than the rest of a short query. The newest snapshot, because a grant that was withdrawn
+ * must not count; but the leader of a parallel query must not take a new one.
  */
 static int
 read_granted(const char *label, Oid role, IdentityRow rows[2])
 {
-	static SpiStatement statement = {
-		"SELECT i.label, i.xmin::text::bigint, i.msp_id, i.certificate, i.key_file, i.encrypted_key FROM fabric_internal.identity i "
-		"WHERE ($1 IS NULL OR i.label = $1) AND EXISTS (SELECT FROM fabric_internal.identity_grant g "
-		"WHERE g.label = i.label AND pg_has_role($2, g.role, 'USAGE')) LIMIT 2",
-		2,
-		{TEXTOID, OIDOID}};
-	Datum values[2] = {label == NULL ? (Datum) 0 : CStringGetTextDatum(label),
-					   ObjectIdGetDatum(role)};
-	char nulls[3] = {label == NULL ? 'n' : ' ', ' ', '\0'};
-	SpiScope scope;
-	int count;
+	Snapshot snapshot =
+		RegisterSnapshot(IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot());
+	char *labels[2];
+	int labels_count = find_labels(label, role, snapshot, labels);
+	int count = 0;
 
-	spi_begin(&scope);
-	spi_run_latest(&statement, values, nulls, 2);
-	count = (int) SPI_processed;
-	for (int i = 0; i < count; i++)
-	{
-		HeapTuple row = SPI_tuptable->vals[i];
-		TupleDesc description = SPI_tuptable->tupdesc;
-		MemoryContext inner = MemoryContextSwitchTo(scope.outer);
-
-		rows[i].label = keystore_column_text(row, description, 1);
-		rows[i].version = (uint32) strtoul(keystore_column_text(row, description, 2), NULL, 10);
-		rows[i].msp_id = keystore_column_text(row, description, 3);
-		rows[i].certificate = fb_bytes_of_text(keystore_column_text(row, description, 4));
-		rows[i].key_file = keystore_column_text(row, description, 5);
-		rows[i].encrypted_key = column_bytea(row, description, 6);
-		MemoryContextSwitchTo(inner);
-	}
-	spi_end(&scope);
+	for (int i = 0; i < labels_count; i++)
+		if (read_identity(labels[i], snapshot, &rows[count]))
+			count++;
+	UnregisterSnapshot(snapshot);
 	return count;
 }
 

@@ -71,21 +71,29 @@ policy_signature(const SignedMessage *message)
 }
 
 const Identity *
-access_authenticate(const Channel *channel, const SignedMessage *message)
+access_identify(const Channel *channel, FbBytes creator)
 {
 	const Identity *identity;
-	PolicySignature signature = policy_signature(message);
 	FbError error;
-	bool valid;
 
-	error_check(msp_manager_identity(channel->bundle->msps, message->creator, &identity, &error),
-				&error);
+	error_check(msp_manager_identity(channel->bundle->msps, creator, &identity, &error), &error);
 	if (identity_expired(identity, now_seconds()))
 		ereport(ERROR, (fb_errcode(FB_CERTIFICATE_EXPIRED),
 						errmsg("the certificate of \"%s\" of %s has expired",
 							   crypto_certificate_subject(identity_certificate(identity)),
 							   identity_msp_id(identity)),
 						errhint("Enroll again and use the new certificate.")));
+	return identity;
+}
+
+const Identity *
+access_authenticate(const Channel *channel, const SignedMessage *message)
+{
+	const Identity *identity = access_identify(channel, message->creator);
+	PolicySignature signature = policy_signature(message);
+	FbError error;
+	bool valid;
+
 	error_check(access_verify(NULL, identity, &signature, 0, &valid, &error), &error);
 	if (!valid)
 		ereport(
@@ -99,8 +107,7 @@ access_authenticate(const Channel *channel, const SignedMessage *message)
 	return identity;
 }
 
-/* the PolicyVerify of a message that access_authenticate has accepted: its only signature is valid
- */
+/* the PolicyVerify of an authenticated message: its only signature counts as valid */
 static FbStatus
 verify_authenticated(void *context, const Identity *identity, const PolicySignature *signature,
 					 size_t index, bool *valid, FbError *error)

@@ -191,13 +191,19 @@ typedef struct SignedMessage
 } SignedMessage;
 
 /*
- * The identity of a message's creator, after its signature was verified (or found in the verified
- * set). Raises FB_INVALID_SIGNATURE, FB_UNKNOWN_MSP, FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED.
+ * The identity of a creator (SerializedIdentity), which may act on the channel now. Raises
+ * FB_UNKNOWN_MSP, FB_INVALID_IDENTITY, FB_CERTIFICATE_EXPIRED
+ */
+extern const Identity *access_identify(const Channel *channel, FbBytes creator);
+/*
+ * The same for the creator of a message, after its signature was verified (or found in the verified
+ * set). Raises also FB_INVALID_SIGNATURE
  */
 extern const Identity *access_authenticate(const Channel *channel, const SignedMessage *message);
 /*
- * Check that the creator of an authenticated message has access to a resource. resource: Fabric's
- * name, such as "peer/Propose". Raises FB_ACCESS_DENIED
+ * Check that the creator of a message has access to a resource, after access_authenticate, or
+ * access_identify for a message that is not signed because its creator's key is held here.
+ * resource: Fabric's name, such as "peer/Propose". Raises FB_ACCESS_DENIED
  */
 extern void access_authorize(const Channel *channel, const char *resource,
 							 const SignedMessage *message);

@@ -45,10 +45,11 @@ extern FbBytes endorser_pack_response(const Endorsement *endorsement);
 extern void endorser_check_refusal(const Endorsement *endorsement);
 
 /*
- * Run a query: like endorser_endorse, but nothing is signed or stored. A refusal is a result here
- * too. Works on a hot standby.
+ * Run a query: like endorser_endorse, but nothing is signed or stored. is_signed: verify the
+ * proposal's signature; false: the caller holds the key of its creator, so a signature would prove
+ * nothing more. A refusal is a result here too. Works on a hot standby.
  */
-extern void endorser_evaluate(const Channel *channel, const ProposalView *proposal,
+extern void endorser_evaluate(const Channel *channel, const ProposalView *proposal, bool is_signed,
 							  Endorsement *endorsement);
 
 /* ---- interest.c: the chaincodes and collections that a transaction touches ---- */

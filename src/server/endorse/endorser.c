@@ -92,9 +92,12 @@ wait_for_height(const Channel *channel, uint64 min_height)
 			 errhint("Try again; if the problem persists, see fabric.stat_workers on this node.")));
 }
 
-/* check creator, timestamp, duplicate and access; returns the channel at min_height */
+/*
+ * Check creator, timestamp, duplicate and access; returns the channel at min_height. is_signed
+ * false: the creator's key is held here, and nothing is signed.
+ */
 static const Channel *
-check_proposal(const Channel *channel, const ProposalView *view, uint64 min_height)
+check_proposal(const Channel *channel, const ProposalView *view, uint64 min_height, bool is_signed)
 {
 	const SystemChaincode *system = system_chaincode_find(view->chaincode_name);
 	/* NULL: the system chaincode checks access for each of its functions */
@@ -113,7 +116,10 @@ check_proposal(const Channel *channel, const ProposalView *view, uint64 min_heig
 		ereport(ERROR, (fb_errcode(FB_INVALID_ARGUMENT), errmsg("the proposal has no timestamp")));
 	access_check_time(view->timestamp.seconds, view->timestamp.nanoseconds);
 	message = (SignedMessage) {view->creator, view->signature, view->bytes};
-	(void) access_authenticate(channel, &message);
+	if (is_signed)
+		(void) access_authenticate(channel, &message);
+	else
+		(void) access_identify(channel, view->creator);
 	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position,
 					  &code))
 		ereport(ERROR,
@@ -286,7 +292,7 @@ endorser_endorse(const Channel *channel, const ProposalView *view, uint64 min_he
 
 	*endorsement = (Endorsement) {.proposal = view};
 	(void) node_signer(); /* a node that cannot sign need not simulate */
-	channel = check_proposal(channel, view, min_height);
+	channel = check_proposal(channel, view, min_height, true);
 	(void) node_channel_signer(
 		channel); /* nor simulate if the channel does not accept its certificate */
 	/*
@@ -331,13 +337,14 @@ endorser_pack_response(const Endorsement *endorsement)
 }
 
 void
-endorser_evaluate(const Channel *channel, const ProposalView *view, Endorsement *endorsement)
+endorser_evaluate(const Channel *channel, const ProposalView *view, bool is_signed,
+				  Endorsement *endorsement)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	SimulationResult result;
 
 	*endorsement = (Endorsement) {.proposal = view};
-	channel = check_proposal(channel, view, 0);
+	channel = check_proposal(channel, view, 0, is_signed);
 	/* a query sees the same state as the other queries of its SQL transaction (REPEATABLE READ) */
 	endorse_run(allocator, channel, GetTransactionSnapshot(), false, endorsement, &result);
 	endorsement->refusal = refusal_of(&result);

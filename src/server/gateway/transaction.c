@@ -334,16 +334,21 @@ runs_here(const Channel *channel, const ProposalView *view, FbAllocator *allocat
 	return false;
 }
 
+/* signer: of a proposal that is not signed; it is signed only if another node must be asked */
 static FbBytes
-transaction_evaluate(const Channel *channel, const ProposalView *proposal)
+transaction_evaluate(const Channel *channel, ProposalView *proposal, const Signer *signer)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Endorsement endorsement;
 	FbError error;
 
 	if (!runs_here(channel, proposal, allocator, &error))
+	{
+		if (signer != NULL)
+			proposal->signature = access_sign(signer, proposal->digest);
 		return evaluate_elsewhere(channel, proposal, &error);
-	endorser_evaluate(channel, proposal, &endorsement);
+	}
+	endorser_evaluate(channel, proposal, signer == NULL, &endorsement);
 	if (endorsement.refusal != NULL)
 		refusal_raise(proposal, guc_node_msp_id, NULL, endorsement.refusal, NULL);
 	return endorsement.response.response.payload;
@@ -353,8 +358,9 @@ FbBytes
 gateway_evaluate(const ProposalView *proposal)
 {
 	char *channel = fb_text_copy(memory_allocator(CurrentMemoryContext), proposal->channel_id);
+	ProposalView signed_proposal = *proposal;
 
-	return transaction_evaluate(channel_open(channel), proposal);
+	return transaction_evaluate(channel_open(channel), &signed_proposal, NULL);
 }
 
 FbBytes
@@ -364,6 +370,5 @@ gateway_query(const GatewayRequest *request, const Signer *signer)
 	ProposalView proposal;
 
 	transaction_new_proposal(request, signer_identity(signer), &proposal);
-	proposal.signature = access_sign(signer, proposal.digest);
-	return transaction_evaluate(channel, &proposal);
+	return transaction_evaluate(channel, &proposal, signer);
 }
