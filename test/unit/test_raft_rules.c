@@ -444,11 +444,69 @@ test_old_snapshot(void)
 	CHECK_STATUS(receive(raft, snapshot), FB_OK);
 	CHECK(update.fetch_index == 0 && update.last_index == 3 && update.messages_count == 1 &&
 		  update.messages[0].type == RAFT_APPEND_RESPONSE && update.messages[0].index == 2);
-	/* one that names an entry of this log commits it */
+	/*
+	 * The same term proves nothing: a leader that fetched blocks itself gives its log start a term
+	 * that may be too low, and this node may have another entry with it.
+	 */
 	snapshot.index = 3;
 	snapshot.log_term = 1;
 	CHECK_STATUS(receive(raft, snapshot), FB_OK);
+	CHECK(update.fetch_index == 3 && update.commit_index == 2 && update.messages_count == 0);
+	/* what this leader has appended proves it */
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND,
+											  .from = 1,
+											  .term = 2,
+											  .index = 3,
+											  .log_term = 1}),
+				 FB_OK);
+	CHECK_STATUS(receive(raft, snapshot), FB_OK);
 	CHECK(update.fetch_index == 0 && update.commit_index == 3 && update.messages[0].index == 3);
+	/* in this term only */
+	raft = started_with(2, 3, (uint64_t[]) {1, 1, 1}, 3, 2);
+	CHECK_STATUS(receive(raft, (RaftMessage) {.type = RAFT_APPEND,
+											  .from = 1,
+											  .term = 2,
+											  .index = 3,
+											  .log_term = 1}),
+				 FB_OK);
+	snapshot.term = 3;
+	snapshot.from = 3;
+	CHECK_STATUS(receive(raft, snapshot), FB_OK);
+	CHECK(update.fetch_index == 3 && update.commit_index == 2);
+}
+
+/*
+ * A leader whose log starts behind fetched blocks does not know the term there. So it cannot ask
+ * whether a follower has the entry, and offers the blocks.
+ */
+static void
+test_unknown_log_start(void)
+{
+	RaftEvent event = start_event(1, 3);
+	Raft *raft;
+
+	event.start.base_index = 5;
+	event.start.base_term = 1;
+	event.start.term = 3;
+	event.start.commit_index = 5;
+	event.start.applied_index = 5;
+	raft = started(&event);
+	CHECK_STATUS(time_out(raft), FB_OK);
+	CHECK_STATUS(receive_simple(raft, RAFT_PRE_VOTE_RESPONSE, 2, 4), FB_OK);
+	CHECK_STATUS(receive_simple(raft, RAFT_VOTE_RESPONSE, 2, 4), FB_OK);
+	CHECK(update.role == RAFT_LEADER && update.messages_count == 2);
+	for (uint32_t i = 0; i < update.messages_count; i++)
+		CHECK(update.messages[i].type == RAFT_SNAPSHOT && update.messages[i].index == 5);
+	/* a follower that has it gets what comes next */
+	CHECK_STATUS(receive_confirmation(raft, 2, 4, 5), FB_OK);
+	CHECK(update.messages_count == 1 && update.messages[0].type == RAFT_APPEND &&
+		  update.messages[0].index == 5 && update.messages[0].entries_count == 1);
+	/* the term of an entry of its own is known: the log can start there */
+	CHECK_STATUS(persisted(raft, 6, 4), FB_OK);
+	CHECK_STATUS(receive_confirmation(raft, 2, 4, 6), FB_OK);
+	CHECK_STATUS(applied(raft, 6), FB_OK);
+	CHECK_STATUS(compact(raft, 6), FB_OK);
+	CHECK(update.log_start.index == 6 && raft->base_term_known);
 }
 
 int
@@ -468,6 +526,7 @@ main(void)
 	CHECK_TEST(test_members());
 	CHECK_TEST(test_snapshot_position());
 	CHECK_TEST(test_old_snapshot());
+	CHECK_TEST(test_unknown_log_start());
 	fb_arena_reset(&arena);
 	return check_finish("raft rules");
 }

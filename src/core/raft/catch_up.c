@@ -20,7 +20,12 @@
  * with a log that lacks entries. A term that is too low does no harm: as a candidate this node
  * claims less than it has, and as a voter it was not part of the majority that committed what it
  * fetched, so its vote is not what protects those entries. What leaders append behind the log start
- * is accepted whatever term they give it: replication_follows.
+ * is accepted whatever term they give it: replication_follows. As a leader it must not use that
+ * term to prove that logs are equal, because another node may have another entry with it, which an
+ * earlier leader left there: if a follower is not known to have the entry at the log's start, it is
+ * sent a snapshot instead of the entries behind (replication_send_one). For the same reason a
+ * follower takes the entry that a snapshot names for its own only if it has already accepted it, or
+ * one after it, from the leader of this term, never because the terms are the same.
  *
  *   Its configuration counts only where configurations may change at all (RaftEvent, START), and
  * where the host cannot tell from the blocks who votes (SNAPSHOT_INSTALLED).
@@ -97,6 +102,13 @@ catch_up_answer(Raft *raft, uint64_t to, uint64_t index, const RaftMessage *rece
 	recovery_mark_answer(raft, answer, received);
 }
 
+/* this leader's entry of this index, and not just one of the same term, is in this log */
+static bool
+catch_up_has_entry(const Raft *raft, uint64_t index)
+{
+	return raft->equal_term == raft->term && index <= raft->equal_index;
+}
+
 void
 catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 {
@@ -111,9 +123,10 @@ catch_up_receive_snapshot(Raft *raft, const RaftMessage *message)
 	}
 	/*
 	 * "If existing log entry has same index and term as snapshot's last included entry, retain log
-	 * entries following it" (paper, figure 13)
+	 * entries following it" (paper, figure 13). The same term is not enough: see the top of the
+	 * file.
 	 */
-	if (trail_matches(&raft->trail, message->index, message->log_term))
+	if (catch_up_has_entry(raft, message->index))
 	{
 		raft_set_commit(raft, message->index);
 		catch_up_answer(raft, message->from, message->index, message);
@@ -160,11 +173,12 @@ catch_up_installed(Raft *raft, uint64_t index, const RaftConfiguration *configur
 	 * it can be trusted. Entries up to the commit index are covered by the blocks. Everything
 	 * counts as durable: the blocks are.
 	 */
-	if (trail_matches(&raft->trail, raft->fetch.index, raft->fetch.log_term))
+	if (catch_up_has_entry(raft, raft->fetch.index))
 		raft_set_commit(raft, raft->fetch.index);
 	else
 	{
 		trail_reset(&raft->trail, raft->fetch.index, catch_up_log_start_term(raft));
+		raft->base_term_known = false;
 		raft->commit_index = raft->fetch.index;
 		raft->persisted_index = raft->fetch.index;
 		raft->update->log_start_changed = true;

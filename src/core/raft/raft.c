@@ -163,6 +163,7 @@ raft_start(Raft *raft, const RaftEvent *event, FbError *error)
 	if (raft->configurations_count == 2 && raft->configurations[0].index > last_index)
 		return fb_fail(error, FB_CORRUPTED, "Raft configuration is newer than the log");
 	trail_reset(&raft->trail, event->start.base_index, event->start.base_term);
+	raft->base_term_known = event->start.base_index == 0;
 	FB_TRY(trail_reserve(&raft->trail, event->start.entries_count, error));
 
 	raft_take_stored(raft, event);
@@ -273,6 +274,7 @@ raft_compact(Raft *raft, uint64_t index)
 	if (index <= raft->trail.base_index)
 		return;
 	trail_compact(&raft->trail, index);
+	raft->base_term_known = true;
 	raft->update->log_start_changed = true;
 	TRACE(raft, "log starts after %" PRIu64, index);
 }

@@ -169,8 +169,13 @@ struct Raft
 	uint64_t commit_index;
 	uint64_t applied_index;	   /* never above commit_index */
 	uint64_t applied_reported; /* what the host said; may be ahead */
-	uint64_t term_jump_ms;	   /* when a message last brought a term far ahead; 0: never */
-	bool abstains;			   /* the host's wish: it does not campaign */
+	/* this node's log equals that of the leader of equal_term up to here */
+	uint64_t equal_index;
+	uint64_t equal_term;
+	/* false: the log starts after an entry whose term may be higher than trail.base_term */
+	bool base_term_known;
+	uint64_t term_jump_ms; /* when a message last brought a term far ahead; 0: never */
+	bool abstains;		   /* the host's wish: it does not campaign */
 	bool refuted; /* a quorum reported that its log contradicts this node's: no campaign until it
 					 follows a leader */
 	uint64_t election_deadline_ms;

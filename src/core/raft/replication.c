@@ -23,7 +23,13 @@ replication_send_one(Raft *raft, RaftProgress *progress, bool force)
 	uint32_t count = 0;
 	RaftMessage *message;
 
-	if (prev_index < raft->trail.base_index)
+	/*
+	 * A term at the log's start that is too low may be that of another entry in the follower's log
+	 * (catch_up.c).
+	 */
+	if (prev_index < raft->trail.base_index ||
+		(prev_index == raft->trail.base_index && !raft->base_term_known &&
+		 progress->match_index < prev_index))
 	{
 		catch_up_send(raft, progress);
 		return false;
@@ -692,6 +698,9 @@ replication_receive_append(Raft *raft, const RaftMessage *message)
 		equal_up_to = trail_last_index(&raft->trail); /* no space for all of them */
 
 	raft->refuted = false;
+	if (raft->equal_term != message->term || raft->equal_index < equal_up_to)
+		raft->equal_index = equal_up_to;
+	raft->equal_term = message->term;
 	/*
 	 * "If leaderCommit > commitIndex, set commitIndex = min(leaderCommit, index of last new entry)"
 	 */
