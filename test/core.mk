@@ -9,7 +9,7 @@ CORE_OBJS = $(patsubst src/%.c,$(CORE_BUILD)/%.o,$(CORE_C))
 CORE_LIB = $(CORE_BUILD)/libfabric_core.a
 UNIT_TESTS = $(patsubst test/unit/%.c,$(CORE_BUILD)/unit/%,$(sort $(wildcard test/unit/test_*.c)))
 
-.PHONY: core unit unit-sanitize sim mutate
+.PHONY: core unit unit-sanitize sim soak mutate coverage
 core: $(CORE_LIB)
 
 $(CORE_LIB): $(CORE_OBJS)
@@ -38,9 +38,17 @@ mutate: core
 
 # the Raft simulator: random faults from seeds; one seed is replayed with "raft_sim --seed N --trace"
 SIM_OBJS = $(patsubst test/sim/%.c,$(CORE_BUILD)/sim/%.o,$(wildcard test/sim/*.c))
-SIM_SEEDS ?= 2000
+SIM_SEEDS ?= 10000
 sim: $(CORE_BUILD)/sim/raft_sim
 	$< --seeds $(SIM_SEEDS)
+
+# other seeds each time, until one fails or the user stops it
+soak: $(CORE_BUILD)/sim/raft_sim
+	@first=$$(date +%s)000000; while $< --first $$first --seeds 10000; do first=$$((first + 10000)); done; exit 1
+
+# branches of core/raft that the unit tests and the simulator take
+coverage:
+	@tools/branch_coverage --list
 
 $(SIM_OBJS): $(PROTO_C)
 $(CORE_BUILD)/sim/%.o: test/sim/%.c

@@ -8,10 +8,11 @@ ifneq ($(FIRST_USE),)
 # one goal after the other; only the build inside `ready` is parallel
 .NOTPARALLEL:
 
-# check-long runs what tests the tests (tools/mutate), and longer versions of tests in check: random
-# chaincode for some minutes, with another seed each time; then half an hour of calls that use each
-# other's results; then half an hour of calls while nodes are killed, frozen and cut off.
-# LONG_SECONDS=60 makes these short. Each lists its options in its first lines.
+# check-long runs what tests the tests (tools/mutate, tools/branch_coverage), and longer versions of
+# tests in check: 100,000 stories of the Raft simulator; random chaincode for some minutes, with
+# another seed each time; then half an hour of calls that use each other's results; then half an hour
+# of calls while nodes are killed, frozen and cut off. LONG_SECONDS=60 makes these short. Each lists
+# its options in its first lines.
 LONG_CHECKS ?= tools/mutate test/long/own_writes test/long/faults
 
 demo bench: ready-to-run
@@ -21,6 +22,8 @@ demo:
 check:
 	@tools/run_tests
 check-long:
+	@tools/branch_coverage
+	@$(MAKE) --no-print-directory -s sim SIM_SEEDS=100000
 	@FABRIC_FUZZ_SECONDS=420 FABRIC_FUZZ_SEED=random tools/run_tests t/167
 	@for check in $(LONG_CHECKS); do $$check || exit 1; done
 bench:

@@ -244,6 +244,8 @@ check_new_leader(Sim *sim, SimNode *node, const RaftUpdate *update)
 				 node->id, update->term);
 	*leader = node->id;
 	sim->counters->elections++;
+	if (sim->healed)
+		sim->elections_after++;
 	if (node->disk.durable.term < update->term && status.configuration.voters_count > 1)
 		sim_fail(sim, "durability: node %" PRIu64 " leads in term %" PRIu64 " before storing it",
 				 node->id, update->term);

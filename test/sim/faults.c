@@ -46,48 +46,106 @@ fault_isolate_leader(Sim *sim)
 	host_submit(sim, leader, 1 + (uint32_t) sim_below(sim, 6), &ignored);
 }
 
-static void
+/*
+ * A node to add: a new one, or one that was removed, with what is on its disk; 0 if there is none.
+ * A removed one may not have noticed, and may be down.
+ */
+static uint64_t
+fault_choose_added(Sim *sim, const RaftConfiguration *configuration)
+{
+	uint64_t first = sim_below(sim, SIM_NODES_MAX);
+	bool again = sim_chance(sim, 500);
+
+	for (uint64_t i = 0; i < 2 * SIM_NODES_MAX; i++)
+	{
+		uint64_t id = 1 + (first + i) % SIM_NODES_MAX;
+
+		if (raft_configuration_has(configuration, id))
+			continue;
+		/* in the second round any */
+		if (sim->nodes[id].exists == again || i >= SIM_NODES_MAX)
+			return id;
+	}
+	return 0;
+}
+
+/* a node that is recovering, or asks whether it must, needs all others */
+static bool
+fault_may_remove(const Sim *sim, const RaftConfiguration *configuration)
+{
+	for (uint32_t i = 0; i < configuration->voters_count; i++)
+	{
+		const SimNode *voter = &sim->nodes[configuration->voters[i]];
+
+		if (host_is_recovering(voter) || !voter->disk.durable.established)
+			return false;
+	}
+	return true;
+}
+
+static bool
 fault_configure(Sim *sim)
 {
 	SimNode *leader = sim_leader(sim);
 	RaftEvent event = {.type = RAFT_EVENT_CONFIGURE};
 	RaftStatus status;
-	uint64_t id = 0;
+	uint64_t id;
+	bool added;
 
 	if (leader == NULL)
-		return;
+		return false;
 	raft_status(leader->raft, &status);
 	event.configure = status.configuration;
-	if (status.configuration.voters_count < 3 || sim_chance(sim, 500))
+	added = status.configuration.voters_count < 3 ||
+			(status.configuration.voters_count < SIM_VOTERS_MAX && sim_chance(sim, 500));
+	if (added)
 	{
-		for (id = 1; id <= SIM_NODES_MAX && sim->nodes[id].exists; id++)
-			;
-		if (id > SIM_NODES_MAX || !raft_configuration_add(&event.configure, id))
-			return;
+		id = fault_choose_added(sim, &status.configuration);
+		if (id == 0 || !raft_configuration_add(&event.configure, id))
+			return false;
 	}
 	else
 	{
-		/* a node that is recovering needs all others */
-		for (uint32_t i = 0; i < status.configuration.voters_count; i++)
-		{
-			SimNode *voter = &sim->nodes[status.configuration.voters[i]];
-
-			if (host_is_recovering(voter) || !voter->disk.durable.established)
-				return;
-		}
+		if (!fault_may_remove(sim, &status.configuration))
+			return false;
 		id = status.configuration.voters[sim_below(sim, status.configuration.voters_count)];
 		raft_configuration_remove(&event.configure, id);
 	}
-	SAY(sim, "leader %" PRIu64 " is to %s %" PRIu64, leader->id,
-		sim->nodes[id].exists ? "remove" : "add", id);
 	if (host_step(sim, leader, &event) != FB_OK)
-		return;
+		return false;
+	SAY(sim, "leader %" PRIu64 " %s %" PRIu64, leader->id, added ? "adds" : "removes", id);
 	sim->counters->configurations++;
-	if (sim->nodes[id].exists)
+	if (added && sim->nodes[id].exists)
+		sim->counters->added_again++;
+	/* a leader that removes itself has to hand over */
+	if (sim->healed && id == leader->id)
+		sim->elections_expected++;
+	if (!sim->nodes[id].exists)
+	{
+		sim->nodes[id].first_configuration = status.configuration;
+		sim->nodes[id].added = true;
+		host_start(sim, &sim->nodes[id]);
+	}
+	return true;
+}
+
+void
+fault_change_members(Sim *sim)
+{
+	if (!sim->change_membership || sim->now_ms < sim->next_change_ms ||
+		(sim->healed && sim->changes_made >= SIM_CHANGES_MIN))
 		return;
-	sim->nodes[id].first_configuration = status.configuration;
-	sim->nodes[id].added = true;
-	host_start(sim, &sim->nodes[id]);
+	if (sim->changes_wanted == 0)
+	{
+		/* the second one is refused until the first one is committed, and tried again */
+		sim->changes_wanted = sim_chance(sim, 300) ? 2 : 1;
+		sim->counters->queued_changes += sim->changes_wanted - 1;
+	}
+	if (!fault_configure(sim))
+		return;
+	sim->changes_made++;
+	if (--sim->changes_wanted == 0)
+		sim->next_change_ms = sim->now_ms + 100 + sim_below(sim, 1200);
 }
 
 /*
@@ -339,26 +397,30 @@ fault_start_all(Sim *sim)
 	}
 }
 
+/* for a while each transaction of this node takes up to three election timeouts longer */
 static void
-fault_change_membership(Sim *sim)
+fault_slow_disk(Sim *sim)
 {
-	if (sim->change_membership)
-		fault_configure(sim);
+	SimNode *node = sim_random_node(sim, true);
+
+	if (node == NULL || sim->disk_delay_max_ms == 0)
+		return;
+	sim->counters->slow_disks++;
+	node->slow_until_ms = sim->now_ms + sim_below(sim, 8 * sim->election_timeout_ms);
+	SAY(sim, "the disk of node %" PRIu64 " is slow until %" PRIu64, node->id, node->slow_until_ms);
 }
 
 void
 fault_any(Sim *sim)
 {
 	/* one of these, all equally likely */
-	static void (*const faults[])(Sim * sim) = {fault_crash,		  fault_crash,
-												fault_start,		  fault_start,
-												fault_start,		  fault_partition,
-												fault_end_partition,  fault_stall,
-												fault_transfer,		  fault_change_membership,
-												fault_isolate_leader, fault_isolate_leader,
-												fault_crash_leader,	  fault_start_all,
-												fault_lose_memory,	  fault_lose_memory,
-												fault_lose_memory,	  fault_freeze_leader};
+	static void (*const faults[])(
+		Sim * sim) = {fault_crash,		   fault_crash,			 fault_start,
+					  fault_start,		   fault_start,			 fault_partition,
+					  fault_end_partition, fault_stall,			 fault_transfer,
+					  fault_slow_disk,	   fault_isolate_leader, fault_isolate_leader,
+					  fault_crash_leader,  fault_start_all,		 fault_lose_memory,
+					  fault_lose_memory,   fault_lose_memory,	 fault_freeze_leader};
 
 	for (int i = 0; sim->liar != 0 && i < 5; i++)
 		fault_lie(sim);

@@ -227,7 +227,7 @@ host_step_with(Sim *sim, SimNode *node, RaftEvent *event, const SimEntry *submit
 	FbError error;
 	FbStatus status;
 
-	event->now_ms = sim->now_ms + node->clock_offset_ms;
+	event->now_ms = host_clock_ms(sim, node);
 	raft_trace_enable(node->raft, sim->trace);
 	status = raft_step(node->raft, event, &update, &error);
 	if (sim->trace && raft_trace(node->raft)[0] != '\0')
@@ -322,7 +322,13 @@ host_after_step(Sim *sim, SimNode *node)
 	else if (sim->disk_delay_max_ms == 0)
 		host_commit(sim, node);
 	else if (node->commit_at_ms == UINT64_MAX)
-		node->commit_at_ms = sim->now_ms + sim_below(sim, sim->disk_delay_max_ms);
+	{
+		uint64_t delay_ms = sim->disk_delay_max_ms;
+
+		if (node->slow_until_ms > sim->now_ms)
+			delay_ms += 3 * sim->election_timeout_ms;
+		node->commit_at_ms = sim->now_ms + sim_below(sim, delay_ms);
+	}
 	if (node->up)
 		host_apply(sim, node);
 }
@@ -334,6 +340,12 @@ host_commit(Sim *sim, SimNode *node)
 	RaftEvent event = {.type = RAFT_EVENT_PERSISTED};
 
 	node->commit_at_ms = UINT64_MAX;
+	if (sim_chance(sim, sim->fail_per_mille))
+	{
+		SAY(sim, "node %" PRIu64 ": its transaction fails", node->id);
+		host_fail(sim, node);
+		return;
+	}
 	if (sim_chance(sim, sim->crash_per_mille))
 	{
 		SAY(sim, "node %" PRIu64 " crashes before its transaction", node->id);
@@ -518,6 +530,7 @@ host_start(Sim *sim, SimNode *node)
 	event.start.applied_term = node->ledger_durable_term;
 	node->exists = true;
 	node->up = true;
+	node->restart_at_ms = 0;
 	memset(&node->seen, 0, sizeof(node->seen));
 	node->checked_commit = 0;
 	node->ledger_index = node->ledger_durable;
@@ -542,6 +555,28 @@ host_crash(Sim *sim, SimNode *node)
 	fb_arena_reset(&node->arena);
 	node->raft = NULL;
 	node->up = false;
+}
+
+void
+host_fail(Sim *sim, SimNode *node)
+{
+	host_crash(sim, node);
+	sim->counters->failed_transactions++;
+	node->restart_at_ms = sim->now_ms + 1 + sim_below(sim, 200);
+}
+
+uint64_t
+host_clock_ms(const Sim *sim, const SimNode *node)
+{
+	return node->clock_offset_ms + sim->now_ms * node->clock_rate / 1000;
+}
+
+uint64_t
+host_due_ms(const SimNode *node, uint64_t clock_ms)
+{
+	if (clock_ms <= node->clock_offset_ms)
+		return 0;
+	return ((clock_ms - node->clock_offset_ms) * 1000 + node->clock_rate - 1) / node->clock_rate;
 }
 
 bool

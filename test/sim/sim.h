@@ -20,8 +20,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* numbers are never used again, so this also bounds the number of added nodes */
 #define SIM_NODES_MAX 10
+#define SIM_VOTERS_MAX 7
+/* changes of members in each story that has any */
+#define SIM_CHANGES_MIN 5
 #define SIM_INDEX_MAX 16384
 #define SIM_TERM_MAX 16384
 #define SIM_PAYLOAD_BYTES_MAX 160 /* of this the link to the block before */
@@ -141,7 +143,11 @@ typedef struct SimNode
 	size_t waiting_capacity;
 	uint64_t commit_at_ms; /* when the open transaction commits */
 	uint64_t stalled_until_ms;
+	/* the node's clock: offset + time * rate / 1000 */
 	uint64_t clock_offset_ms;
+	uint64_t clock_rate;
+	uint64_t restart_at_ms;	 /* of a node that is down: starts by itself then; 0: does not */
+	uint64_t slow_until_ms;	 /* its disk needs long for each transaction until then */
 	uint64_t ledger_index;	 /* applied */
 	uint64_t ledger_durable; /* the part that survives a crash */
 	uint64_t ledger_term;	 /* of the entry at ledger_index; 0: fetched */
@@ -189,9 +195,10 @@ typedef struct SimChecks
 
 typedef struct SimCounters
 {
-	uint64_t steps, crashes, elections, truncations, compactions, snapshots_installed, transfers,
-		configurations, partitions, submitted, committed, lost_transactions, refused_appends, lies,
-		refused_lies, memories_lost, restored, recovered, old_leaders;
+	uint64_t stories, second_elections, steps, crashes, elections, truncations, compactions,
+		snapshots_installed, transfers, configurations, added_again, queued_changes, partitions,
+		failed_transactions, slow_disks, submitted, committed, lost_transactions, refused_appends,
+		lies, refused_lies, memories_lost, restored, recovered, old_leaders;
 } SimCounters;
 
 typedef struct Sim
@@ -202,6 +209,9 @@ typedef struct Sim
 	uint64_t now_ms;
 	uint64_t heal_at_ms;
 	bool healed;
+	/* leaders elected after healing, and those that changes of members and transfers allow */
+	uint32_t elections_after;
+	uint32_t elections_expected;
 
 	/* parameters, drawn from the seed */
 	uint64_t election_timeout_ms;
@@ -215,6 +225,10 @@ typedef struct Sim
 	uint32_t submit_every_ms;
 	uint32_t fault_every_ms;
 	bool change_membership;
+	uint32_t changes_wanted; /* changes of members that wait for the one before */
+	uint32_t changes_made;
+	uint64_t next_change_ms;
+	uint32_t fail_per_mille; /* transactions that fail, which ends the worker */
 	bool lose_memory;
 	uint64_t liar; /* a node that also sends lies; 0: none */
 
@@ -250,12 +264,19 @@ extern void sim_say(const Sim *sim, const char *format, ...) __attribute__((form
 	} while (0)
 
 /* one random fault, and some messages of the liar, if there is one */
+/* when it is time, add or remove a node */
+extern void fault_change_members(Sim *sim);
 extern void fault_any(Sim *sim);
 /* the end of what fault_freeze_leader (faults.c) began */
 extern void fault_thaw_leader(Sim *sim);
 
 extern void host_start(Sim *sim, SimNode *node);
 extern void host_crash(Sim *sim, SimNode *node);
+/* an error ends the worker: the open transaction is rolled back, and it starts again by itself */
+extern void host_fail(Sim *sim, SimNode *node);
+/* the node's clock, and the first time at which it shows this or more */
+extern uint64_t host_clock_ms(const Sim *sim, const SimNode *node);
+extern uint64_t host_due_ms(const SimNode *node, uint64_t clock_ms);
 /* a stopped node: its tables are gone, or replaced by those of its last backup */
 extern void host_lose_memory(Sim *sim, SimNode *node);
 extern bool host_is_recovering(const SimNode *node);
