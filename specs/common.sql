@@ -1,4 +1,5 @@
--- What the isolation specs have in common: a channel of one organization with a small chaincode, and calls whose output is the same in every run.
+-- What the isolation specs share: a channel of one organization with a small chaincode, and calls
+-- whose output is the same in every run.
 -- tools/run_tests runs it once, before the specs.
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
@@ -24,7 +25,8 @@ $$;
 
 CREATE FUNCTION race.package() RETURNS bytea LANGUAGE sql AS $package$
 	SELECT fabric.package_chaincode('race_1.0', $cc$
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 CREATE FUNCTION add(key text, amount int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE total int := fabric.get_state_text(key)::int + amount;
@@ -39,13 +41,15 @@ DECLARE value text := coalesce(fabric.get_state_text(source), 'nothing');
 BEGIN PERFORM fabric.put_state(target, value); RETURN value; END $$;
 CREATE FUNCTION remove(key text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.del_state(key) $$;
 CREATE FUNCTION list(first text, last text) RETURNS text LANGUAGE sql AS $$
-	SELECT coalesce(string_agg(key || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key), 'nothing') FROM fabric.get_state_by_range(first, last) $$;
+	SELECT coalesce(string_agg(key || '=' || convert_from(value, 'UTF8'), ' ' ORDER BY key), 'nothing')
+		FROM fabric.get_state_by_range(first, last) $$;
 CREATE FUNCTION count_into(first text, last text, target text) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE many int := (SELECT count(*) FROM fabric.get_state_by_range(first, last));
 BEGIN PERFORM fabric.put_state(target, many::text); RETURN many; END $$;
 CREATE FUNCTION reset() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM fabric.del_state(r.key) FROM (SELECT key FROM fabric.get_state_by_range('', '') ORDER BY key) r;
+	PERFORM fabric.del_state(r.key) FROM (SELECT key FROM fabric.get_state_by_range('', '')
+		ORDER BY key) r;
 	PERFORM fabric.del_state(fabric.create_composite_key('owner~account', VARIADIC ARRAY['Ada', '1']));
 	PERFORM fabric.put_state('k', '1');
 	PERFORM fabric.put_state('l', '1');
@@ -64,11 +68,13 @@ CALL race.prepare();
 
 ALTER DATABASE :"DBNAME" SET fabric.identity = 'race.user';
 
--- where the channel stood when a permutation began, and the transactions that it names
+-- the state of the channel at the beginning of a permutation, and the transactions that the
+-- permutation names
 CREATE TABLE race.base (channel text PRIMARY KEY, height bigint);
 CREATE TABLE race.call (name text PRIMARY KEY, tx_id text, payload bytea, signature bytea);
 
--- joined and with its chaincode, whatever the last permutation did; with the keys k and l only, both '1'
+-- set up the channel with its chaincode, whatever the last permutation did; only keys k and l
+-- exist, both '1'
 CREATE PROCEDURE race.open(name text) LANGUAGE plpgsql AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM fabric.channels c WHERE c.channel = name) THEN
@@ -77,7 +83,8 @@ BEGIN
 	END IF;
 	IF NOT EXISTS (SELECT FROM fabric.list_chaincodes(name)) THEN
 		SET LOCAL fabric.identity = 'race.admin';
-		PERFORM fabric.approve_chaincode(name, 'cc', '1.0', 1, (fabric.package_info(race.package())).package_id);
+		PERFORM fabric.approve_chaincode(name, 'cc', '1.0', 1,
+			(fabric.package_info(race.package())).package_id);
 		PERFORM fabric.commit_chaincode(name, 'cc', '1.0', 1);
 		COMMIT;
 	END IF;
@@ -90,7 +97,8 @@ END $$;
 
 -- ---- stable output ----
 
--- transaction ids by the name of their call, blocks counted from where the permutation began
+-- replace transaction ids by the names of their calls, and count blocks from the beginning of the
+-- permutation
 CREATE FUNCTION race.mask(words text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	c record;
@@ -99,21 +107,23 @@ BEGIN
 	FOR c IN SELECT name, tx_id FROM race.call WHERE tx_id IS NOT NULL LOOP
 		result := replace(result, c.tx_id, c.name);
 	END LOOP;
-	-- those of invocations by their place, as long as the channel is there; nothing is locked without need
+	-- invocations are named by their position while the channel exists; this takes no lock
 	IF result ~ '\m[0-9a-f]{64}\M' THEN
-		FOR c IN SELECT t.tx_id, t.block_number, t.tx_number FROM regexp_matches(result, '\m[0-9a-f]{64}\M', 'g') m, fabric.transactions t
+		FOR c IN SELECT t.tx_id, t.block_number, t.tx_number
+			FROM regexp_matches(result, '\m[0-9a-f]{64}\M', 'g') m, fabric.transactions t
 			WHERE t.channel = 'races' AND t.tx_id = m[1] LOOP
 			result := replace(result, c.tx_id, format('(block %s, transaction %s)', c.block_number, c.tx_number));
 		END LOOP;
 	END IF;
-	FOR c IN SELECT height + i AS number, CASE WHEN i < -1 THEN 'base' || i + 1 WHEN i < 0 THEN 'base' ELSE '+' || i + 1 END AS name
+	FOR c IN SELECT height + i AS number, CASE WHEN i < -1 THEN 'base' || i + 1 WHEN i < 0
+		THEN 'base' ELSE '+' || i + 1 END AS name
 		FROM race.base, generate_series(-5, 9) i WHERE height + i >= 0 LOOP
 		result := regexp_replace(result, format('\mblock %s\M', c.number), 'block ' || c.name, 'g');
 	END LOOP;
 	RETURN regexp_replace(result, '\m[0-9a-f]{64}\M', 'ID', 'g');
 END $$;
 
--- what a statement gives, or its error with detail and hint
+-- the result of a statement, or its error with detail and hint
 CREATE FUNCTION race.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -124,20 +134,23 @@ BEGIN
 	RETURN race.mask(coalesce(result, '(null)'));
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN race.mask(SQLSTATE || ' ' || SQLERRM || coalesce(' | ' || nullif(detail, ''), '') || coalesce(' | ' || nullif(hint, ''), ''));
+	RETURN race.mask(SQLSTATE || ' ' || SQLERRM || coalesce(' | ' || nullif(detail, ''), '')
+		|| coalesce(' | ' || nullif(hint, ''), ''));
 END $$;
 
 -- ---- calls ----
 
-CREATE FUNCTION race.invoke(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION race.invoke(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text
+	LANGUAGE sql AS $$
 	SELECT race.try(format('SELECT fabric.invoke(''races'', ''cc'', %L, VARIADIC %L)', function, args))
 $$;
 
-CREATE FUNCTION race.query(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+CREATE FUNCTION race.query(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text
+	LANGUAGE sql AS $$
 	SELECT race.try(format('SELECT fabric.query(''races'', ''cc'', %L, VARIADIC %L)', function, args))
 $$;
 
--- the client's hand: signs like an application that keeps its key
+-- sign like an application that keeps its key
 CREATE FUNCTION race.sign(message bytea) RETURNS bytea LANGUAGE plpgsql AS $$
 DECLARE
 	signature text;
@@ -150,13 +163,15 @@ BEGIN
 	RETURN decode(signature, 'hex');
 END $$;
 
--- the first half of a split call: it is named, endorsed, signed and kept
-CREATE FUNCTION race.endorse(call_name text, function text, VARIADIC args text[] DEFAULT '{}') RETURNS text LANGUAGE plpgsql AS $$
+-- the first steps of a transaction in steps: name, endorse, sign and store it
+CREATE FUNCTION race.endorse(call_name text, function text, VARIADIC args text[] DEFAULT '{}')
+	RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	p record;
 	e record;
 BEGIN
-	SELECT * INTO p FROM fabric.new_proposal('races', 'cc', function, args, fabric.identity_bytes('Org1MSP', race.file('user1.pem')));
+	SELECT * INTO p FROM fabric.new_proposal('races', 'cc', function, args,
+		fabric.identity_bytes('Org1MSP', race.file('user1.pem')));
 	SELECT * INTO e FROM fabric.endorse(p.proposal, race.sign(p.proposal));
 	INSERT INTO race.call VALUES (call_name, p.tx_id, e.payload, race.sign(e.payload));
 	RETURN convert_from(e.result, 'UTF8');
@@ -166,33 +181,34 @@ CREATE FUNCTION race.submit(call_name text) RETURNS text LANGUAGE sql AS $$
 	SELECT race.try(format('SELECT fabric.submit(%L, %L)', payload, signature)) FROM race.call WHERE name = call_name
 $$;
 
--- what became of it: place and code, and the reason of a conflict
-CREATE FUNCTION race.status(call_name text, timeout interval DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
+-- the result of a transaction: block, position and code, and the reason of a conflict
+CREATE FUNCTION race.status(call_name text, timeout interval DEFAULT NULL) RETURNS text
+	LANGUAGE sql AS $$
 	SELECT race.try(format('SELECT ''block '' || s.block_number || '' transaction '' || s.tx_number || '' '' || s.validation_code FROM fabric.commit_status(''races'', %L, %L) s', tx_id, timeout))
 	FROM race.call WHERE name = call_name
 $$;
 
 -- ---- stopping the node's processes where a race needs it ----
 
--- one of the channel's tables can be read but not written until the end of the transaction
+-- make one of the channel's tables readable but not writable until the end of the transaction
 CREATE FUNCTION race.hold(name text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE (SELECT format('LOCK TABLE fabric_internal.%s_%s IN SHARE MODE', name, id) FROM fabric_internal.channel WHERE channel = 'races');
 END $$;
 
--- nothing is committed, the orderer goes on
+-- commit nothing; the orderer continues
 CREATE FUNCTION race.hold_ledger() RETURNS void LANGUAGE sql AS $$ SELECT race.hold('transaction') $$;
 
--- nothing is ordered: what comes meanwhile, behind the first transaction, makes one block
+-- order nothing: transactions that arrive after the first one make one block
 CREATE FUNCTION race.hold_orderer() RETURNS void LANGUAGE sql AS $$ SELECT race.hold('raft_log') $$;
 
--- waits for something that another process does; false after three minutes
+-- wait for a condition that another process makes true; false after three minutes
 CREATE FUNCTION race.wait_until(condition text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
 	reached boolean := false;
 BEGIN
 	FOR i IN 1 .. 18000 LOOP
-		-- a transaction would see the same sessions again and again
+		-- within a transaction pg_stat_activity would not change
 		PERFORM pg_stat_clear_snapshot();
 		EXECUTE 'SELECT ' || condition INTO reached;
 		EXIT WHEN reached;
@@ -201,7 +217,7 @@ BEGIN
 	RETURN reached;
 END $$;
 
--- a process has taken what there was, and is stopped
+-- wait until a process has read its queue, and stop it
 CREATE FUNCTION race.stands(kind text) RETURNS boolean LANGUAGE sql AS $$
 	SELECT race.wait_until(format('EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.backend_type = %L)', kind))
 $$;
@@ -209,22 +225,25 @@ $$;
 CREATE FUNCTION race.orderer_stands() RETURNS boolean LANGUAGE sql AS $$ SELECT race.stands('fabric orderer') $$;
 CREATE FUNCTION race.ledger_stands() RETURNS boolean LANGUAGE sql AS $$ SELECT race.stands('fabric ledger') $$;
 
--- so many transactions are ordered, each alone, and not yet committed
+-- this many transactions are ordered, each in its own block, and not yet committed
 CREATE FUNCTION race.ordered(many int) RETURNS boolean LANGUAGE sql AS $$
 	SELECT race.wait_until(format('coalesce((SELECT lag FROM fabric.stat_channel WHERE channel = ''races''), 0) = %s', many))
 $$;
 
--- ---- sessions of their own ----
+-- ---- statements in sessions of their own ----
 
--- A statement in a session of its own: what waits for something else than a lock would stop isolationtester. Its result is text
-CREATE FUNCTION race.start(call_name text, statement text, settings text DEFAULT '') RETURNS void LANGUAGE plpgsql AS $$
+-- Run a statement in a session of its own, because isolationtester cannot see waits for anything
+-- but locks. The result is text.
+CREATE FUNCTION race.start(call_name text, statement text, settings text DEFAULT '') RETURNS void
+	LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM dblink_connect(call_name, format('host=%s port=%s dbname=%s application_name=%s options=''%s''', current_setting('unix_socket_directories'),
 		current_setting('port'), current_database(), call_name, settings));
 	PERFORM dblink_send_query(call_name, statement);
 END $$;
 
-CREATE FUNCTION race.start_invoke(call_name text, function text, VARIADIC args text[] DEFAULT '{}') RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION race.start_invoke(call_name text, function text, VARIADIC args text[] DEFAULT '{}')
+	RETURNS void LANGUAGE sql AS $$
 	SELECT race.start(call_name, format('SELECT race.invoke(%L, VARIADIC %L)', function, args))
 $$;
 
@@ -250,10 +269,11 @@ BEGIN
 EXCEPTION WHEN OTHERS OR query_canceled THEN
 	PERFORM dblink_disconnect(call_name);
 	GET STACKED DIAGNOSTICS answer = PG_EXCEPTION_DETAIL;
-	RETURN race.mask(SQLSTATE || ' ' || regexp_replace(SQLERRM, '\n.*', '') || coalesce(' | ' || nullif(answer, ''), ''));
+	RETURN race.mask(SQLSTATE || ' ' || regexp_replace(SQLERRM, '\n.*', '')
+		|| coalesce(' | ' || nullif(answer, ''), ''));
 END $$;
 
--- what only an administrator's identity may do
+-- calls that only an administrator's identity may make
 CREATE FUNCTION race.start_admin(call_name text, expression text) RETURNS void LANGUAGE sql AS $$
 	SELECT race.start(call_name, format('SELECT race.try(%L)', 'SELECT ' || expression), '-c fabric.identity=race.admin')
 $$;

@@ -1,4 +1,5 @@
--- chaincode at work: the lifecycle, calls, results, errors, the world state, the sandbox, on a network of one node
+-- chaincode at work: the lifecycle, calls, results, errors, the world state, the sandbox, on a
+-- network of one node
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS fabric CASCADE;
 RESET client_min_messages;
@@ -19,11 +20,12 @@ SET fabric.identity = 'calls.admin';
 SELECT fabric.join_channel(fabric.create_channel('calls', jsonb_build_object(
 	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
-		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
+		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints',
+			jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),
 		'client_tls_certificate', :'tls'::text, 'server_tls_certificate', :'tls'::text)))));
 
--- what an attempt gives: the result, or the error with SQLSTATE, detail and hint
+-- the result of a statement, or its error with SQLSTATE, detail and hint
 CREATE FUNCTION pg_temp.try(sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -34,77 +36,114 @@ BEGIN
 	RETURN result;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-f]{64}', 'HASH', 'g') || coalesce(E'\n' || nullif(detail, ''), '') || coalesce(E'\n' || nullif(hint, ''), '');
+	RETURN SQLSTATE || ' ' || regexp_replace(SQLERRM, '[0-9a-f]{64}', 'HASH', 'g')
+		|| coalesce(E'\n' || nullif(detail, ''), '') || coalesce(E'\n' || nullif(hint, ''), '');
 END
 $$;
-CREATE FUNCTION pg_temp.query(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS
+CREATE FUNCTION pg_temp.query(function text, VARIADIC args text[] DEFAULT '{}') RETURNS text
+	LANGUAGE sql AS
 	$$ SELECT pg_temp.try(format('SELECT fabric.query(''calls'', ''cc'', %L, VARIADIC %L)', function, args)) $$;
 
 SELECT fabric.install_chaincode(fabric.package_chaincode('cc_1.0', $cc$
 -- values
 CREATE FUNCTION put(k text, v text) RETURNS void LANGUAGE sql AS $$ SELECT put_state(k, v) $$;
-CREATE FUNCTION put_json(k text, v jsonb) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(k, v) $$;
-CREATE FUNCTION put_bytes(k text, v bytea) RETURNS void LANGUAGE sql AS $$ SELECT put_state(k, v) $$;
+CREATE FUNCTION put_json(k text, v jsonb) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(k, v) $$;
+CREATE FUNCTION put_bytes(k text, v bytea) RETURNS void
+	LANGUAGE sql AS $$ SELECT put_state(k, v) $$;
 CREATE FUNCTION get(k text) RETURNS bytea LANGUAGE sql AS $$ SELECT get_state(k) $$;
 CREATE FUNCTION get_text(k text) RETURNS text LANGUAGE sql AS $$ SELECT get_state_text(k) $$;
 CREATE FUNCTION get_json(k text) RETURNS jsonb LANGUAGE sql AS $$ SELECT get_state_json(k) $$;
 CREATE FUNCTION del(k text) RETURNS void LANGUAGE sql AS $$ SELECT del_state(k) $$;
-CREATE FUNCTION put_and_get(k text, v text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM put_state(k, v); RETURN get_state_text(k); END $$;
+CREATE FUNCTION put_and_get(k text, v text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN PERFORM put_state(k, v); RETURN get_state_text(k); END $$;
 CREATE FUNCTION put_null(k text) RETURNS void LANGUAGE sql AS $$ SELECT put_state(k, NULL::text) $$;
-CREATE FUNCTION put_marker() RETURNS void LANGUAGE sql AS $$ SELECT put_state('\x00f48fbfbf'::bytea || 'initialized'::bytea, 'x') $$;
+CREATE FUNCTION put_marker() RETURNS void
+	LANGUAGE sql AS $$ SELECT put_state('\x00f48fbfbf'::bytea || 'initialized'::bytea, 'x') $$;
 -- results
 CREATE FUNCTION result_nothing() RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$;
 CREATE FUNCTION result_null() RETURNS text LANGUAGE sql AS $$ SELECT NULL::text $$;
-CREATE FUNCTION result_row(OUT a int, OUT b text, OUT c jsonb) LANGUAGE plpgsql AS $$ BEGIN a := 1; b := 'x'; c := '{"z": 1, "y": 2}'; END $$;
-CREATE FUNCTION result_set(n int) RETURNS SETOF int LANGUAGE sql AS $$ SELECT i FROM generate_series(1, n) i $$;
-CREATE FUNCTION result_table(n int) RETURNS TABLE (a int, b text) LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT i, repeat('x', i) FROM generate_series(1, n) i; END $$;
-CREATE FUNCTION result_types(t timestamptz, i interval, f float8, b bytea) RETURNS text LANGUAGE sql AS $$ SELECT t || ' ' || i || ' ' || f || ' ' || b::text $$;
-CREATE FUNCTION defaults(a int, b text DEFAULT 'x', c text DEFAULT 'y') RETURNS text LANGUAGE sql AS $$ SELECT a || b || c $$;
-CREATE FUNCTION variadics(a int, VARIADIC b int[]) RETURNS text LANGUAGE sql AS $$ SELECT a || ':' || array_to_string(b, ',') $$;
+CREATE FUNCTION result_row(OUT a int, OUT b text, OUT c jsonb)
+	LANGUAGE plpgsql AS $$ BEGIN a := 1; b := 'x'; c := '{"z": 1, "y": 2}'; END $$;
+CREATE FUNCTION result_set(n int) RETURNS SETOF int LANGUAGE sql AS $$ SELECT i
+	FROM generate_series(1, n) i $$;
+CREATE FUNCTION result_table(n int) RETURNS TABLE (a int, b text)
+	LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY SELECT i, repeat('x', i) FROM generate_series(1, n) i;
+	END $$;
+CREATE FUNCTION result_types(t timestamptz, i interval, f float8, b bytea) RETURNS text
+	LANGUAGE sql AS $$ SELECT t || ' ' || i || ' ' || f || ' ' || b::text $$;
+CREATE FUNCTION defaults(a int, b text DEFAULT 'x', c text DEFAULT 'y') RETURNS text
+	LANGUAGE sql AS $$ SELECT a || b || c $$;
+CREATE FUNCTION variadics(a int, VARIADIC b int[]) RETURNS text
+	LANGUAGE sql AS $$ SELECT a || ':' || array_to_string(b, ',') $$;
 CREATE FUNCTION _private() RETURNS text LANGUAGE sql AS $$ SELECT 'private'::text $$;
 CREATE FUNCTION calls_private() RETURNS text LANGUAGE sql AS $$ SELECT _private() $$;
-CREATE FUNCTION refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not like this' USING DETAIL = 'The detail.', HINT = 'The hint.', ERRCODE = '22023'; END $$;
+CREATE FUNCTION refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not like this'
+	USING DETAIL = 'The detail.', HINT = 'The hint.', ERRCODE = '22023'; END $$;
 CREATE FUNCTION divide(a int, b int) RETURNS int LANGUAGE sql AS $$ SELECT a / b $$;
 -- ranges
 CREATE FUNCTION fill(n int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1..n LOOP
 		PERFORM put_state('k' || lpad(i::text, 3, '0'), 'v' || i);
-		PERFORM put_state(create_composite_key('color', CASE WHEN i % 2 = 0 THEN 'red' ELSE 'blue' END, lpad(i::text, 3, '0')), 'c' || i);
+		PERFORM put_state(create_composite_key('color', CASE WHEN i % 2 = 0 THEN 'red' ELSE 'blue'
+			END, lpad(i::text, 3, '0')), 'c' || i);
 	END LOOP;
 END
 $$;
-CREATE FUNCTION range(a text, b text) RETURNS text LANGUAGE sql AS $$ SELECT count(*) || ' ' || coalesce(min(key), '') || ' ' || coalesce(max(key), '') FROM get_state_by_range(a, b) $$;
+CREATE FUNCTION range(a text, b text) RETURNS text
+	LANGUAGE sql AS $$ SELECT count(*) || ' ' || coalesce(min(key), '') || ' ' || coalesce(max(key), '')
+	FROM get_state_by_range(a, b) $$;
 CREATE FUNCTION colors(VARIADIC c text[]) RETURNS text LANGUAGE sql AS $$
-	SELECT count(*) || ' ' || min((split_composite_key(key)).attributes::text) || ' ' || max((split_composite_key(key)).attributes::text)
+	SELECT count(*) || ' ' || min((split_composite_key(key)).attributes::text) || ' '
+		|| max((split_composite_key(key)).attributes::text)
 	FROM get_state_by_partial_composite_key('color', VARIADIC c) $$;
 CREATE FUNCTION page(a text, b text, size int, mark text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT key || ' ' || next_bookmark FROM get_state_by_range_with_pagination(a, b, size, mark) $$;
 CREATE FUNCTION color_page(size int, mark bytea) RETURNS SETOF text LANGUAGE sql AS $$
-	SELECT encode(key, 'escape') || ' ' || encode(next_bookmark, 'escape') FROM get_state_by_partial_composite_key_with_pagination('color', '{red}', size, mark) $$;
-CREATE FUNCTION page_and_write() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM get_state_by_range_with_pagination('', '', 1, ''); PERFORM put_state('x', 'y'); END $$;
-CREATE FUNCTION write_and_page() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM put_state('x', 'y'); PERFORM get_state_by_range_with_pagination('', '', 1, ''); END $$;
-CREATE FUNCTION history(k text) RETURNS TABLE (value text, is_delete boolean, has_id boolean, has_time boolean) LANGUAGE sql AS $$
-	SELECT convert_from(h.value, 'UTF8'), h.is_delete, length(h.tx_id) = 64, h."timestamp" IS NOT NULL FROM get_history_for_key(k) h $$;
--- the call
+	SELECT encode(key, 'escape') || ' ' || encode(next_bookmark, 'escape')
+		FROM get_state_by_partial_composite_key_with_pagination('color', '{red}', size, mark) $$;
+CREATE FUNCTION page_and_write() RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN PERFORM get_state_by_range_with_pagination('', '', 1, '');
+	PERFORM put_state('x', 'y'); END $$;
+CREATE FUNCTION write_and_page() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM put_state('x', 'y');
+	PERFORM get_state_by_range_with_pagination('', '', 1, ''); END $$;
+CREATE FUNCTION history(k text)
+	RETURNS TABLE (value text, is_delete boolean, has_id boolean, has_time boolean)
+	LANGUAGE sql AS $$
+	SELECT convert_from(h.value, 'UTF8'), h.is_delete, length(h.tx_id) = 64, h."timestamp" IS NOT NULL
+		FROM get_history_for_key(k) h $$;
+-- information about the call
 CREATE FUNCTION who() RETURNS jsonb LANGUAGE sql AS $$
-	SELECT jsonb_build_object('msp', get_client_msp_id(), 'id', convert_from(decode(get_client_id(), 'base64'), 'UTF8'), 'channel', get_channel_id(),
-		'tx_id', length(get_tx_id()), 'time', get_tx_timestamp() > '2020-01-01', 'function', get_function(), 'arguments', cardinality(get_arguments()),
+	SELECT jsonb_build_object('msp', get_client_msp_id(), 'id',
+		convert_from(decode(get_client_id(), 'base64'), 'UTF8'), 'channel', get_channel_id(),
+		'tx_id', length(get_tx_id()), 'time', get_tx_timestamp() > '2020-01-01', 'function',
+			get_function(), 'arguments', cardinality(get_arguments()),
 		'creator', length(get_creator()) > 100, 'attribute', get_client_attribute('none')) $$;
-CREATE FUNCTION secret(name text) RETURNS text LANGUAGE sql AS $$ SELECT convert_from(get_transient(name), 'UTF8') || (SELECT count(*) FROM list_transient()) $$;
-CREATE FUNCTION tell(name text, what text) RETURNS void LANGUAGE sql AS $$ SELECT set_event(name, what) $$;
-CREATE FUNCTION tell_json(name text, what jsonb) RETURNS void LANGUAGE sql AS $$ SELECT set_event(name, what) $$;
-CREATE FUNCTION protect(k text, VARIADIC orgs text[]) RETURNS void LANGUAGE sql AS $$ SELECT set_state_validation_parameter(k, state_policy('peer', VARIADIC orgs)) $$;
-CREATE FUNCTION protection(k text) RETURNS bytea LANGUAGE sql AS $$ SELECT get_state_validation_parameter(k) $$;
--- trouble
-CREATE FUNCTION run(sql text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE sql INTO r; RETURN r; END $$;
+CREATE FUNCTION secret(name text) RETURNS text
+	LANGUAGE sql AS $$ SELECT convert_from(get_transient(name), 'UTF8')
+	|| (SELECT count(*) FROM list_transient()) $$;
+CREATE FUNCTION tell(name text, what text) RETURNS void
+	LANGUAGE sql AS $$ SELECT set_event(name, what) $$;
+CREATE FUNCTION tell_json(name text, what jsonb) RETURNS void
+	LANGUAGE sql AS $$ SELECT set_event(name, what) $$;
+CREATE FUNCTION protect(k text, VARIADIC orgs text[]) RETURNS void
+	LANGUAGE sql AS $$ SELECT set_state_validation_parameter(k, state_policy('peer', VARIADIC orgs)) $$;
+CREATE FUNCTION protection(k text) RETURNS bytea
+	LANGUAGE sql AS $$ SELECT get_state_validation_parameter(k) $$;
+-- functions that fail or are not allowed
+CREATE FUNCTION run(sql text) RETURNS text
+	LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN EXECUTE sql INTO r; RETURN r; END $$;
 CREATE FUNCTION run_caught(sql text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE r text; BEGIN BEGIN EXECUTE sql INTO r; EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE; END; RETURN r; END $$;
-CREATE FUNCTION spin() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LOOP BEGIN LOOP END LOOP; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END $$;
-CREATE FUNCTION spin_sql() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM generate_series(1, 1000000000000) $$;
+DECLARE r text; BEGIN BEGIN EXECUTE sql INTO r; EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE;
+	END; RETURN r; END $$;
+CREATE FUNCTION spin() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LOOP BEGIN LOOP END LOOP;
+	EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END $$;
+CREATE FUNCTION spin_sql() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*)
+	FROM generate_series(1, 1000000000000) $$;
 CREATE FUNCTION deep(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN deep(n + 1); END $$;
 $cc$), allow_warnings => true) AS package_id \gset
--- (two functions run dynamic SQL: the warnings)
+-- two functions run dynamic SQL, which causes warnings
 
 --
 -- lifecycle
@@ -126,10 +165,12 @@ SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "OR(''''Org9MSP.member'''')"}]'')');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "AND(''''Org1MSP.member'''', ''''Org1MSP.admin'''')"}]'')');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.0'', 1, NULL, collections => ''[{"name": "c", "policy": "OR(''''Org1MSP.member'''')", "requiredPeerCount": 2}]'')');
--- plugins that do not exist: the argument of _lifecycle made by hand, since no function of ours names one
+-- plugins that do not exist: the argument of _lifecycle is handmade, because no function of the
+-- extension names a plugin
 CREATE FUNCTION pg_temp.approve_with(field int, plugin text) RETURNS text LANGUAGE sql AS $$
 	SELECT pg_temp.try(format('SELECT tx_id FROM fabric.submit_transaction(%L, %L, %L, ARRAY[%L])', 'calls', '_lifecycle', 'ApproveChaincodeDefinitionForMyOrg',
-		chr(8) || chr(1) || chr(18) || chr(2) || 'cc' || chr(26) || chr(3) || '1.0' || chr(field * 8 + 2) || chr(length(plugin)) || plugin)) $$;
+		chr(8) || chr(1) || chr(18) || chr(2) || 'cc' || chr(26) || chr(3) || '1.0'
+			|| chr(field * 8 + 2) || chr(length(plugin)) || plugin)) $$;
 SELECT pg_temp.approve_with(4, 'escc2');
 SELECT pg_temp.approve_with(5, 'vscc ');
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.0'', 1)');
@@ -141,13 +182,17 @@ SELECT pg_temp.try(format('SELECT fabric.approve_chaincode(%L, %L, %L, 1, %L)', 
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.1'', 1)');
 SELECT fabric.commit_chaincode('calls', 'cc', '1.0', 1);
 SELECT pg_temp.try('SELECT fabric.commit_chaincode(''calls'', ''cc'', ''1.0'', 1)');
--- Fabric's keys and bytes; what the organization approved is a hash in public, and in clear only here
-SELECT convert_from(key, 'UTF8') AS key, value FROM fabric_internal.world_state WHERE channel = 'calls' AND namespace = '_lifecycle' ORDER BY key;
-SELECT convert_from(p.key, 'UTF8') AS key, CASE WHEN p.key::text NOT LIKE '%' || encode('PackageID', 'hex') THEN p.value END AS value, s.value = sha256(p.value) AS hash_is_public
+-- keys and bytes are Fabric's; the public state has only a hash of an approval, and this node has its plaintext
+SELECT convert_from(key, 'UTF8') AS key, value FROM fabric_internal.world_state
+	WHERE channel = 'calls' AND namespace = '_lifecycle' ORDER BY key;
+SELECT convert_from(p.key, 'UTF8') AS key, CASE WHEN p.key::text NOT LIKE '%'
+	|| encode('PackageID', 'hex') THEN p.value END AS value, s.value = sha256(p.value) AS hash_is_public
 FROM fabric_internal.private_state p
-LEFT JOIN fabric_internal.world_state s ON s.channel = p.channel AND s.namespace = '_lifecycle$$h' || p.collection AND s.key = sha256(p.key)
+LEFT JOIN fabric_internal.world_state s ON s.channel = p.channel AND s.namespace = '_lifecycle$$h'
+	|| p.collection AND s.key = sha256(p.key)
 WHERE p.channel = 'calls' AND p.namespace = '_lifecycle' AND p.collection = '_implicit_org_Org1MSP' ORDER BY p.key;
-SELECT name, version, sequence, policy, init_required, collections, package_id = :'package_id' AS package, installed FROM fabric.list_chaincodes('calls');
+SELECT name, version, sequence, policy, init_required, collections,
+	package_id = :'package_id' AS package, installed FROM fabric.list_chaincodes('calls');
 SELECT pg_temp.try(format('SELECT fabric.uninstall_chaincode(%L)', :'package_id'));
 
 --
@@ -162,13 +207,13 @@ SELECT pg_temp.query('get_json', 'a');
 SELECT fabric.invoke('calls', 'cc', 'put_bytes', 'x', '\x00ff');
 SELECT pg_temp.query('get', 'x');
 SELECT pg_temp.query('get_text', 'x');
--- a read does not see the same transaction's writes
+-- a read does not see writes of the same transaction
 SELECT fabric.invoke('calls', 'cc', 'put_and_get', 'a', 'pear');
 SELECT pg_temp.query('get_text', 'a');
 SELECT fabric.invoke('calls', 'cc', 'del', 'a');
 SELECT pg_temp.query('get_text', 'a');
 SELECT fabric.invoke('calls', 'cc', 'put', 'a', 'plum');
--- an empty value deletes
+-- writing an empty value deletes the key
 SELECT fabric.invoke('calls', 'cc', 'put', 'a', '');
 SELECT pg_temp.query('get_text', 'a');
 SELECT pg_temp.query('history', 'a');
@@ -184,7 +229,7 @@ SELECT pg_temp.query('result_row');
 SELECT pg_temp.query('result_set', '3');
 SELECT pg_temp.query('result_set', '0');
 SELECT pg_temp.query('result_table', '2');
--- whatever the session's settings are
+-- settings of the session do not change a result
 SET TimeZone = 'Asia/Tokyo';
 SET DateStyle = 'German';
 SET IntervalStyle = 'iso_8601';
@@ -236,10 +281,11 @@ SELECT pg_temp.query('color_page', '2', 'abc');
 SELECT pg_temp.query('page_and_write');
 SELECT pg_temp.query('write_and_page');
 
--- the call
+-- information about the call
 SELECT pg_temp.query('who');
 SELECT validation_code FROM fabric.submit_transaction('calls', 'cc', 'secret', '{pin}', transient => '{"pin": "1234"}');
-SELECT convert_from(payload, 'UTF8') AS payload FROM fabric.submit_transaction('calls', 'cc', 'secret', '{pin}', transient => '{"pin": "1234"}');
+SELECT convert_from(payload, 'UTF8') AS payload
+	FROM fabric.submit_transaction('calls', 'cc', 'secret', '{pin}', transient => '{"pin": "1234"}');
 SELECT fabric.invoke('calls', 'cc', 'tell', 'sold', 'a car');
 SELECT fabric.invoke('calls', 'cc', 'tell_json', 'sold', '{"what": "a car"}');
 SELECT pg_temp.query('tell', '', 'x');
@@ -248,7 +294,7 @@ SELECT fabric.invoke('calls', 'cc', 'protect', 'k001', 'Org1MSP');
 SELECT fabric.policy_text(pg_temp.query('protection', 'k001')::bytea);
 
 --
--- the sandbox, at run time: what the check of the source could not see
+-- the sandbox at run time: code that the check of the source cannot see
 --
 SELECT q AS query, split_part(pg_temp.query('run', q), E'\n', 1) AS answer FROM (VALUES
 	('SELECT random()'), ('SELECT now()'), ('SELECT clock_timestamp()'), ('SELECT gen_random_uuid()'), ('SELECT pg_sleep(1000)'), ('SELECT txid_current()'),
@@ -264,10 +310,11 @@ SELECT q AS query, split_part(pg_temp.query('run', q), E'\n', 1) AS answer FROM 
 	('SELECT 1 + 1'), ('SELECT to_char(get_tx_timestamp(), ''YYYY'') > ''2000'''), ('SELECT string_agg(x, '','') FROM unnest(ARRAY[''a'', ''b'']) x')) AS v (q);
 SELECT pg_temp.query('run_caught', 'SELECT random()');
 SELECT split_part(pg_temp.query('deep', '1'), E'\n', 1);
--- the caller is as before
-SELECT current_user = session_user AS same_user, current_setting('transaction_read_only') AS read_only, current_setting('search_path') AS search_path;
+-- the session has its role and settings again
+SELECT current_user = session_user AS same_user, current_setting('transaction_read_only') AS read_only,
+	current_setting('search_path') AS search_path;
 SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory';
--- in a read-only transaction, and after an error that was caught
+-- calls in a read-only transaction, and after an error that was caught
 BEGIN TRANSACTION READ ONLY;
 SELECT pg_temp.query('divide', '1', '0');
 SELECT pg_temp.query('divide', '6', '3');
@@ -276,7 +323,7 @@ COMMIT;
 -- the time limit
 ALTER SYSTEM SET fabric.chaincode_execute_timeout = '2s';
 SELECT pg_reload_conf();
--- when a new session has it, this one has it for its next statement
+-- this session has the setting for its next statement when a new session has it
 \! until [ "$(psql -XqAt -d postgres -c 'SHOW fabric.chaincode_execute_timeout')" = 2s ]; do sleep 0.1; done
 SHOW fabric.chaincode_execute_timeout;
 SELECT pg_temp.query('spin');
@@ -286,7 +333,7 @@ ALTER SYSTEM RESET fabric.chaincode_execute_timeout;
 SELECT pg_reload_conf();
 
 --
--- upgrade by sequence; initialization
+-- an upgrade has the next sequence; initialization
 --
 SET fabric.identity = 'calls.admin';
 SELECT fabric.approve_chaincode('calls', 'cc', '1.1', 2, :'package_id', init_required => true);
@@ -298,17 +345,18 @@ SELECT validation_code FROM fabric.submit_transaction('calls', 'cc', 'put', '{i,
 SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT tx_id FROM fabric.submit_transaction(''calls'', ''cc'', ''put'', ''{i,1}'', is_init => true)');
 SET fabric.identity = 'calls.admin';
--- without a package: the organization validates, but cannot endorse
+-- an organization that approves without a package validates, but cannot endorse
 SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, NULL);
 SELECT fabric.commit_chaincode('calls', 'cc', '1.2', 3);
 SELECT version, sequence, package_id, installed FROM fabric.list_chaincodes('calls');
 SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT fabric.approve_chaincode(''calls'', ''cc'', ''1.3'', 3, NULL)');
--- the same definition again, now with a package
+-- the same definition approved again with a package
 SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, :'package_id');
--- the committed sequence may be approved again as it is
+-- the committed sequence can be approved again without changes
 SELECT fabric.approve_chaincode('calls', 'cc', '1.2', 3, :'package_id');
-SELECT validation_code FROM fabric.transactions WHERE channel = 'calls' ORDER BY block_number DESC, tx_number DESC LIMIT 1;
+SELECT validation_code FROM fabric.transactions WHERE channel = 'calls'
+	ORDER BY block_number DESC, tx_number DESC LIMIT 1;
 SELECT pg_temp.query('get_text', 'j');
 SELECT pg_temp.try('SELECT fabric.submit_transaction(''calls'', ''cc'', ''put'', ''{i,1}'', is_init => true)');
 

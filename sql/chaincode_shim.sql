@@ -1,4 +1,4 @@
--- the functions that chaincode calls, outside of a simulation: an error; the pure ones work anywhere
+-- functions for chaincode: an error outside of a simulation, except for pure functions
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS fabric CASCADE;
 RESET client_min_messages;
@@ -36,7 +36,7 @@ SELECT fabric.set_event('a', '{}'::jsonb);
 SELECT fabric.set_state_validation_parameter('a', '');
 SELECT fabric.get_state_validation_parameter('a');
 
--- nobody but chaincode may even try
+-- only chaincode has the privilege to call these functions
 CREATE ROLE regress_shim_user;
 SET ROLE regress_shim_user;
 SELECT fabric.get_state('a');
@@ -57,11 +57,13 @@ SELECT fabric.create_composite_key('color', VARIADIC ARRAY['a', NULL]);
 SELECT fabric.create_composite_key(NULL, 'a') IS NULL AS strict;
 SELECT fabric.split_composite_key('abc');
 SELECT fabric.split_composite_key('');
--- in the order of the ledger a partial key stands right before the keys that it matches
-SELECT fabric.create_composite_key('color', 'b') < fabric.create_composite_key('color', 'b', 'x') AS prefix_first,
-	   fabric.create_composite_key('color', 'b', 'x') < fabric.create_composite_key('color', 'ba') AS whole_attributes;
+-- in the order of the ledger a partial key stands right before the keys that match it
+SELECT fabric.create_composite_key('color', 'b') < fabric.create_composite_key('color', 'b',
+	'x') AS prefix_first,
+	   fabric.create_composite_key('color', 'b', 'x') < fabric.create_composite_key('color',
+	   	'ba') AS whole_attributes;
 
--- policies of keys: sorted by organization, each once
+-- policies of keys: organizations are sorted, each once
 SELECT fabric.state_policy('peer', 'Org2MSP', 'Org1MSP', 'Org2MSP');
 SELECT fabric.state_policy('member', 'Org1MSP') = fabric.state_policy('member', 'Org1MSP', 'Org1MSP') AS same;
 SELECT fabric.state_policy('admin', 'Org1MSP');

@@ -1,4 +1,5 @@
--- a client's transactions: the whole call and the split one, with good and bad arguments, for all roles, on a network of one node
+-- transactions of a client in one call and in steps, with valid and invalid arguments, for all
+-- roles, on a network of one node
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS fabric CASCADE;
 RESET client_min_messages;
@@ -12,13 +13,13 @@ RESET client_min_messages;
 \set user1 `cat "$FABRIC_TEST_NODE/user1.pem"`
 \set user1_key `cat "$FABRIC_TEST_NODE/user1.key"`
 
-CREATE ROLE regress_gateway_nobody;
+CREATE ROLE regress_gateway_stranger;
 CREATE ROLE regress_gateway_client IN ROLE fabric_client;
 CREATE ROLE regress_gateway_admin IN ROLE fabric_admin;
 CREATE ROLE regress_gateway_node IN ROLE fabric_node;
 CREATE SCHEMA gateway_test;
 GRANT USAGE ON SCHEMA gateway_test TO PUBLIC;
--- what a statement gives, or its error with all its parts; transaction ids are different each time
+-- the result of a statement, or its error with detail and hint; transaction ids differ each time
 CREATE FUNCTION gateway_test.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -29,7 +30,8 @@ BEGIN
 	RETURN coalesce(result, '(null)');
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN regexp_replace(regexp_replace(replace(SQLSTATE || ' ' || SQLERRM || coalesce(E'\n' || nullif(detail, ''), '') || coalesce(E'\n' || nullif(hint, ''), ''),
+	RETURN regexp_replace(regexp_replace(replace(SQLSTATE || ' ' || SQLERRM
+		|| coalesce(E'\n' || nullif(detail, ''), '') || coalesce(E'\n' || nullif(hint, ''), ''),
 		format('role "%s"', session_user), 'role SESSION_USER'), '[0-9a-f]{64}', 'HASH', 'g'), '\m(block|transaction|has) [0-9]+\M', '\1 N', 'g');
 END
 $$;
@@ -42,14 +44,21 @@ SET fabric.identity = 'gateway.admin';
 SELECT fabric.join_channel(fabric.create_channel('gateway', jsonb_build_object(
 	'organizations', jsonb_build_array(jsonb_build_object('msp_id', 'Org1MSP', 'root_certificates', jsonb_build_array(:'ca'::text),
 		'tls_root_certificates', jsonb_build_array(:'tlsca'::text), 'application', true, 'orderer', true,
-		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints', jsonb_build_array('localhost:' || current_setting('port')))),
+		'anchor_peers', jsonb_build_array('localhost:' || current_setting('port')), 'endpoints',
+			jsonb_build_array('localhost:' || current_setting('port')))),
 	'consenters', jsonb_build_array(jsonb_build_object('address', 'localhost:' || current_setting('port'),
 		'client_tls_certificate', :'tls'::text, 'server_tls_certificate', :'tls'::text)))));
 SELECT fabric.install_chaincode(fabric.package_chaincode('gateway_1.0', $cc$
-CREATE FUNCTION put(key text, value text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM fabric.put_state(key, value); RETURN 'was ' || coalesce(fabric.get_state_text(key), 'nothing'); END $$;
+CREATE FUNCTION put(key text, value text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN PERFORM fabric.put_state(key, value);
+	RETURN 'was ' || coalesce(fabric.get_state_text(key), 'nothing'); END $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
-CREATE FUNCTION secret() RETURNS text LANGUAGE sql AS $$ SELECT string_agg(name || '=' || encode(value, 'escape'), ' ' ORDER BY name) FROM fabric.list_transient() $$;
-CREATE FUNCTION refuse() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING DETAIL = 'the detail', HINT = 'the hint', ERRCODE = 'P1234'; END $$;
+CREATE FUNCTION secret() RETURNS text
+	LANGUAGE sql AS $$ SELECT string_agg(name || '=' || encode(value, 'escape'), ' ' ORDER BY name)
+	FROM fabric.list_transient() $$;
+CREATE FUNCTION refuse() RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING DETAIL = 'the detail', HINT = 'the hint',
+	ERRCODE = 'P1234'; END $$;
 CREATE FUNCTION size(a text) RETURNS int LANGUAGE sql AS $$ SELECT length(a) $$;
 CREATE FUNCTION binary() RETURNS bytea LANGUAGE sql AS $$ SELECT '\x00ff'::bytea $$;
 $cc$)) AS package_id \gset
@@ -64,11 +73,12 @@ SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'c c', '1.0
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', '', '1.0', 1, NULL)$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '', 1, NULL)$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, 'gateway_1.0:nosuch')$$);
--- a package that is not here yet may be approved
+-- a package that is not installed can be approved
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, 'gateway_1.0:' || repeat('0', 64))$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, policy => 'AND(')$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, policy => '')$$);
-SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL, collections => '{"a": 1}')$$);
+SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'cc', '1.0', 1, NULL,
+	collections => '{"a": 1}')$$);
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('nosuch', 'cc', '1.0', 1, NULL)$$);
 SELECT * FROM fabric.check_commit_readiness('gateway', 'cc', '1.0', 1, 'OR(''Org1MSP.peer'')');
 SELECT gateway_test.try($$SELECT fabric.commit_chaincode('gateway', 'cc', '1.0', 1, 'OR(''Org1MSP.peer'')')$$);
@@ -81,7 +91,7 @@ SELECT gateway_test.try($$SELECT fabric.commit_chaincode('gateway', 'cc', '1.0',
 SELECT name, version, sequence, policy, init_required, installed FROM fabric.list_chaincodes('gateway');
 
 --
--- every argument of every function, null
+-- a null for each argument of each function
 --
 SET fabric.identity = 'gateway.user';
 CREATE TABLE gateway_test.arguments (name text, value text);
@@ -90,11 +100,13 @@ INSERT INTO gateway_test.arguments VALUES ('channel', '''gateway'''), ('chaincod
 	('payload', '''\x0a'''), ('tx_id', '''a'''), ('timeout', '''0'''), ('name', '''x'''), ('version', '''1.0'''), ('sequence', '1'), ('package_id', 'NULL'), ('policy', 'NULL'),
 	('collections', 'NULL'), ('init_required', 'false');
 CREATE FUNCTION gateway_test.with_null(function text, argument text) RETURNS text LANGUAGE sql AS $$
-	SELECT gateway_test.try(format('SELECT fabric.%s(%s)', function, string_agg(n || ' => ' || CASE WHEN n = argument THEN 'NULL' ELSE a.value END, ', ' ORDER BY i)))
-	FROM pg_proc p, unnest(p.proargnames[1:p.pronargs]) WITH ORDINALITY AS x (n, i) LEFT JOIN gateway_test.arguments a ON a.name = n
+	SELECT gateway_test.try(format('SELECT fabric.%s(%s)', function,
+		string_agg(n || ' => ' || CASE WHEN n = argument THEN 'NULL' ELSE a.value END, ', ' ORDER BY i)))
+	FROM pg_proc p, unnest(p.proargnames[1:p.pronargs]) WITH ORDINALITY AS x (n, i)
+		LEFT JOIN gateway_test.arguments a ON a.name = n
 	WHERE p.pronamespace = 'fabric'::regnamespace AND p.proname = function
 $$;
--- none of these may be null
+-- arguments that must not be null
 SELECT function, argument, gateway_test.with_null(function, argument) AS says FROM (VALUES
 	('submit_transaction', 'channel'), ('submit_transaction', 'chaincode'), ('submit_transaction', 'function'), ('submit_transaction', 'wait'), ('submit_transaction', 'is_init'),
 	('new_proposal', 'channel'), ('new_proposal', 'chaincode'), ('new_proposal', 'function'), ('new_proposal', 'creator'), ('new_proposal', 'is_init'),
@@ -117,23 +129,26 @@ SELECT gateway_test.try('SELECT fabric.submit_transaction(''gateway'', ''cc'', '
 SELECT gateway_test.try('SELECT fabric.submit_transaction(''gateway'', ''cc'', ''put'', ARRAY[''a'', ''b''], endorsing_orgs => ARRAY[NULL])');
 
 --
--- the whole call
+-- transactions in one call
 --
 SELECT fabric.invoke('gateway', 'cc', 'put', 'a', '1');
 SELECT fabric.invoke('gateway', 'cc', 'put', 'a', '2');
 SELECT fabric.query('gateway', 'cc', 'get', 'a');
--- a query changes nothing, whatever it calls
+-- a query changes nothing, whatever function it calls
 SELECT fabric.query('gateway', 'cc', 'put', 'a', 'query');
 SELECT fabric.query('gateway', 'cc', 'get', 'a');
 SELECT fabric.query('gateway', 'cc', 'get', 'nothing here');
 SELECT fabric.query('gateway', 'cc', 'binary');
 SELECT fabric.query('gateway', 'cc', 'size', repeat('ä', 1000000));
 -- results of submit_transaction
-SELECT tx_id ~ '^[0-9a-f]{64}$' AS tx_id, convert_from(payload, 'UTF8') AS payload, block_number > 0 AS block_number, validation_code
+SELECT tx_id ~ '^[0-9a-f]{64}$' AS tx_id, convert_from(payload, 'UTF8') AS payload,
+	block_number > 0 AS block_number, validation_code
 FROM fabric.submit_transaction('gateway', 'cc', 'put', ARRAY['b', '1']);
-SELECT tx_id ~ '^[0-9a-f]{64}$' AS tx_id, payload, block_number, validation_code, (fabric.commit_status('gateway', tx_id)).validation_code AS later
+SELECT tx_id ~ '^[0-9a-f]{64}$' AS tx_id, payload, block_number, validation_code,
+	(fabric.commit_status('gateway', tx_id)).validation_code AS later
 FROM fabric.submit_transaction('gateway', 'cc', 'put', ARRAY['b', '2'], wait => false);
-SELECT convert_from(payload, 'UTF8') AS transient FROM fabric.submit_transaction('gateway', 'cc', 'secret', transient => '{"text": "a", "number": 1.50, "object": {"b": [null, true]}, "empty": ""}');
+SELECT convert_from(payload, 'UTF8') AS transient
+	FROM fabric.submit_transaction('gateway', 'cc', 'secret', transient => '{"text": "a", "number": 1.50, "object": {"b": [null, true]}, "empty": ""}');
 SELECT payload FROM fabric.submit_transaction('gateway', 'cc', 'secret', NULL, NULL, NULL);
 SELECT gateway_test.try('SELECT fabric.submit_transaction(''gateway'', ''cc'', ''secret'', transient => ''[1]'')');
 SELECT gateway_test.try('SELECT fabric.submit_transaction(''gateway'', ''cc'', ''secret'', transient => ''"text"'')');
@@ -158,16 +173,16 @@ SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''"; DROP TABL
 SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''get'', VARIADIC array_fill(''a''::text, ARRAY[100000]))');
 SELECT gateway_test.try('SELECT fabric.invoke(''gateway'', ''cc'', ''refuse'')');
 SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''refuse'')');
--- more than a block may hold: 10 MB by default
+-- a value larger than a block may be: 10 MB by default
 SELECT gateway_test.try('SELECT fabric.invoke(''gateway'', ''cc'', ''put'', ''big'', repeat(''x'', 11000000))');
 SELECT fabric.query('gateway', 'cc', 'get', 'big');
--- who signs
+-- the identity that signs
 SET fabric.identity = 'nosuch';
 SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''get'', ''a'')');
 SELECT gateway_test.try('SELECT fabric.invoke(''gateway'', ''cc'', ''put'', ''a'', ''x'')');
 RESET fabric.identity;
 SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''get'', ''a'')');
--- an invocation cannot be taken back
+-- a rollback does not undo an invocation
 SET fabric.identity = 'gateway.user';
 BEGIN;
 SELECT fabric.invoke('gateway', 'cc', 'put', 'c', 'before the rollback');
@@ -179,10 +194,11 @@ SELECT fabric.query('gateway', 'cc', 'get', 'c');
 ROLLBACK;
 
 --
--- the split call
+-- transactions in steps
 --
 SELECT encode(fabric.identity_bytes('Org1MSP', :'user1'), 'hex') AS creator \gset
-SELECT tx_id, encode(proposal, 'hex') AS proposal, digest = sha256(proposal) AS digest, fabric.compute_tx_id(decode('00', 'hex'), '\x00') = tx_id AS id_of_another
+SELECT tx_id, encode(proposal, 'hex') AS proposal, digest = sha256(proposal) AS digest,
+	fabric.compute_tx_id(decode('00', 'hex'), '\x00') = tx_id AS id_of_another
 FROM fabric.new_proposal('gateway', 'cc', 'put', ARRAY['split', 'call'], decode(:'creator', 'hex')) \gset
 \echo :digest :id_of_another
 \setenv MESSAGE :proposal
@@ -197,7 +213,8 @@ SELECT gateway_test.try(format('SELECT fabric.evaluate('''', %L)', '\x' || :'sig
 SELECT gateway_test.try(format('SELECT fabric.evaluate(%L, %L)', '\x' || :'proposal', '\x' || :'other_signature'));
 SELECT gateway_test.try(format('SELECT fabric.endorse(%L, %L, ARRAY[''Org1MSP'', ''Org2MSP''])', '\x' || :'proposal', '\x' || :'signature'));
 SELECT convert_from(fabric.evaluate(decode(:'proposal', 'hex'), decode(:'signature', 'hex')), 'UTF8') AS evaluated;
-SELECT encode(payload, 'hex') AS payload, digest = sha256(payload) AS digest, convert_from(result, 'UTF8') AS result
+SELECT encode(payload, 'hex') AS payload, digest = sha256(payload) AS digest,
+	convert_from(result, 'UTF8') AS result
 FROM fabric.endorse(decode(:'proposal', 'hex'), decode(:'signature', 'hex')) \gset
 \echo :digest :result
 SELECT gateway_test.try(format('SELECT fabric.submit(%L, %L)', '\x' || :'payload', '\x' || :'signature'));
@@ -210,7 +227,7 @@ SELECT * FROM fabric.commit_status('gateway', :'tx_id', '0');
 SELECT fabric.submit(decode(:'payload', 'hex'), decode(:'payload_signature', 'hex')) = :'tx_id' AS submitted;
 SELECT validation_code, tx_number, block_number > 0 AS in_block FROM fabric.commit_status('gateway', :'tx_id');
 SELECT fabric.query('gateway', 'cc', 'get', 'split');
--- the transaction id is used up
+-- the transaction id is on the ledger
 SELECT gateway_test.try(format('SELECT fabric.endorse(%L, %L)', '\x' || :'proposal', '\x' || :'signature'));
 
 -- new_proposal
@@ -221,8 +238,10 @@ SELECT gateway_test.try('SELECT fabric.new_proposal(''gateway'', '''', ''get'', 
 SELECT gateway_test.try('SELECT fabric.new_proposal(''gateway'', ''cc'', ''get'', ARRAY[NULL], ''x'')');
 SELECT gateway_test.try('SELECT fabric.new_proposal(''gateway'', ''cc'', ''get'', ''{}'', decode(repeat(''00'', 100000), ''hex''))');
 SELECT gateway_test.try('SELECT fabric.new_proposal(''gateway'', ''cc'', ''get'', ''{}'', ''x'', ''7'')');
--- one nonce is never used twice
-SELECT count(DISTINCT p.tx_id) FROM generate_series(1, 100) i, fabric.new_proposal('gateway', 'cc', 'get', ARRAY[i::text], decode(:'creator', 'hex')) p;
+-- each proposal has a nonce of its own
+SELECT count(DISTINCT p.tx_id)
+	FROM generate_series(1, 100) i, fabric.new_proposal('gateway', 'cc', 'get', ARRAY[i::text],
+	decode(:'creator', 'hex')) p;
 
 -- commit_status
 SELECT * FROM fabric.commit_status('gateway', repeat('0', 64), '0');
@@ -239,9 +258,10 @@ SELECT gateway_test.try('SELECT fabric.commit_status(''gateway'', ''a'')');
 RESET statement_timeout;
 
 --
--- who may
+-- privileges
 --
-CREATE FUNCTION gateway_test.all_calls(creator text, proposal text, signature text, payload text, payload_signature text) RETURNS SETOF text LANGUAGE sql AS $$
+CREATE FUNCTION gateway_test.all_calls(creator text, proposal text, signature text, payload text,
+	payload_signature text) RETURNS SETOF text LANGUAGE sql AS $$
 	SELECT name || ': ' || gateway_test.try(call) FROM (VALUES
 		(1, 'invoke', 'SELECT fabric.invoke(''gateway'', ''cc'', ''put'', ''role'', ''x'')'),
 		(2, 'query', 'SELECT fabric.query(''gateway'', ''cc'', ''get'', ''a'')'),
@@ -259,11 +279,11 @@ CREATE FUNCTION gateway_test.all_calls(creator text, proposal text, signature te
 		(14, 'internal deliver', 'SELECT fabric_internal.deliver(''x'', 1, 1)')) AS calls (number, name, call) ORDER BY number
 $$;
 RESET fabric.identity;
-SET ROLE regress_gateway_nobody;
+SET ROLE regress_gateway_stranger;
 SELECT * FROM gateway_test.all_calls(:'creator', :'proposal', :'signature', :'payload', :'payload_signature');
 SET ROLE regress_gateway_node;
 SELECT * FROM gateway_test.all_calls(:'creator', :'proposal', :'signature', :'payload', :'payload_signature');
--- the role's only identity signs, without being named
+-- the only identity of a role signs without being named
 SET ROLE regress_gateway_client;
 SELECT * FROM gateway_test.all_calls(:'creator', :'proposal', :'signature', :'payload', :'payload_signature');
 SET fabric.identity = 'gateway.admin';
@@ -272,12 +292,12 @@ RESET fabric.identity;
 SET ROLE regress_gateway_admin;
 SELECT * FROM gateway_test.all_calls(:'creator', :'proposal', :'signature', :'payload', :'payload_signature');
 RESET ROLE;
--- a client of the organization is no administrator, whatever his database role may
+-- an identity of a client is not an administrator, whatever its database role may do
 SET fabric.identity = 'gateway.user';
 SELECT gateway_test.try($$SELECT fabric.approve_chaincode('gateway', 'third', '1.0', 1, NULL)$$);
 
 --
--- the end: nothing works on a channel that was left
+-- no function works on a channel that was left
 --
 SELECT fabric.leave_channel('gateway');
 SELECT gateway_test.try('SELECT fabric.query(''gateway'', ''cc'', ''get'', ''a'')');
@@ -288,4 +308,5 @@ SELECT fabric.drop_identity('gateway.admin'), fabric.drop_identity('gateway.user
 SELECT fabric.uninstall_chaincode(:'package_id');
 SET client_min_messages = warning;
 DROP SCHEMA gateway_test CASCADE;
-DROP ROLE regress_gateway_nobody, regress_gateway_client, regress_gateway_admin, regress_gateway_node;
+DROP ROLE regress_gateway_stranger, regress_gateway_client, regress_gateway_admin,
+	regress_gateway_node;

@@ -1,4 +1,4 @@
--- ordering: what can be said without a channel; t/ has the rest
+-- ordering without a channel; t/ has the tests with channels
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS fabric CASCADE;
 RESET client_min_messages;
@@ -17,12 +17,12 @@ SELECT fabric_internal.raft_forward('trade', 1, NULL);
 SELECT fabric.transfer_leadership(NULL);
 SELECT fabric.transfer_leadership('trade', NULL);
 
--- senders and consenters are positive numbers
+-- a sender and a consenter must be positive numbers
 SELECT fabric_internal.raft_receive('trade', -1, '\x00');
 SELECT fabric_internal.raft_forward('trade', -1, '\x00');
 SELECT fabric.transfer_leadership('trade', -1);
 
--- a channel that is not joined, names that no channel has
+-- a channel that is not joined, and names that no channel can have
 SELECT fabric_internal.submit('nowhere', '\x00');
 SELECT fabric_internal.submit('No Channel', '\x00');
 SELECT fabric_internal.submit('', '\x00');
@@ -30,7 +30,7 @@ SELECT fabric_internal.raft_receive('nowhere', 1, '\x00');
 SELECT fabric_internal.raft_forward('nowhere', 1, '\x00');
 SELECT fabric.transfer_leadership('nowhere');
 
--- nothing is ordered there
+-- the node orders no channel
 SELECT * FROM fabric.stat_orderer WHERE channel = 'nowhere';
 SELECT * FROM fabric.stat_orderer_followers WHERE channel = 'nowhere';
 SELECT count(*) FROM fabric_internal.stat_orderer() WHERE channel = 'nowhere';
@@ -41,12 +41,12 @@ SELECT fabric.acknowledge_evidence('nowhere');
 SELECT fabric.acknowledge_evidence(NULL);
 SELECT count(*) FROM fabric.raft_evidence WHERE channel = 'nowhere';
 
--- who may
-CREATE ROLE regress_order_nobody;
+-- privileges
+CREATE ROLE regress_order_stranger;
 CREATE ROLE regress_order_client IN ROLE fabric_client INHERIT;
 CREATE ROLE regress_order_node IN ROLE fabric_node INHERIT;
 CREATE ROLE regress_order_admin IN ROLE fabric_admin INHERIT;
-SET ROLE regress_order_nobody;
+SET ROLE regress_order_stranger;
 SELECT fabric.transfer_leadership('trade');
 SELECT count(*) FROM fabric.stat_orderer WHERE channel = 'nowhere';
 SELECT count(*) FROM fabric.stat_orderer_followers WHERE channel = 'nowhere';
@@ -68,8 +68,9 @@ SET ROLE regress_order_admin;
 SELECT fabric.transfer_leadership('nowhere');
 SELECT fabric_internal.raft_receive('nowhere', 1, '\x00');
 RESET ROLE;
-DROP ROLE regress_order_nobody, regress_order_client, regress_order_node, regress_order_admin;
--- an operator's word on what a consenter remembers is for consenters, and losing something must be accepted
+DROP ROLE regress_order_stranger, regress_order_client, regress_order_node, regress_order_admin;
+-- only on a consenter can an operator declare its state lost or trusted, and a loss must be
+-- accepted
 SELECT fabric.recover_consenter('nowhere');
 SELECT fabric.trust_consenter('nowhere', true);
 SELECT fabric.trust_consenter('nowhere', false);
