@@ -134,7 +134,7 @@ sub check_script
 			next;
 		}
 		$say->(
-			'CREATE FUNCTION, never OR REPLACE: it would adopt an object that somebody made first')
+			'CREATE FUNCTION, never OR REPLACE: it would adopt an object that another role made first')
 		  if $function->{replace};
 		$say->('say IMMUTABLE, STABLE or VOLATILE')
 		  unless $rest =~ /\b(?:IMMUTABLE|STABLE|VOLATILE)\b/i;

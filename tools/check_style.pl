@@ -216,7 +216,7 @@ sub check_lines
 
 		$note->('width', columns($line) . ' columns')
 		  if $file->{kind} ne 'other' && is_too_long($file->{kind}, $line);
-		while ($line =~ /([A-Za-z]+)(\()?/g)
+		while ($line =~ /(?<![-A-Za-z])([A-Za-z]+)(\()?/g)
 		{
 			my ($word, $call) = (lc $1, $2);
 			my $rule = $judged{$word} //=

@@ -171,7 +171,7 @@ CREATE TABLE fabric_internal.raft_state (
 						REFERENCES fabric_internal.channel ON DELETE CASCADE,
 	raft_id				bigint NOT NULL,
 	term				bigint NOT NULL,
-	vote				bigint NOT NULL,	-- 0: nobody yet in this term
+	vote				bigint NOT NULL,	-- 0: no vote in this term
 	commit_index		bigint NOT NULL,	-- at least; the truth may be ahead
 	configuration		bytea NOT NULL,		-- opaque, of core/raft
 	base_index			bigint NOT NULL,	-- the log begins after this entry

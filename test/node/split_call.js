@@ -195,7 +195,7 @@ async function checkRefusals(client)
 	await refused(endorse(client, strange), 'LF104', /NobodyMSP/, 'a client of an unknown organization');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org2MSP', certificate) });
 	await refused(endorse(client, strange), 'LF105', /unknown authority "CN=ca.org1/, 'a client of another organization than its certificate');
-	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: Buffer.from('somebody') });
+	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: Buffer.from('stranger') });
 	await refused(endorse(client, strange), 'LF002', /msp.SerializedIdentity/, 'a creator that is no identity');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org1MSP', fs.readFileSync(process.env.FABRIC_EXPIRED_CERTIFICATE)) });
 	await refused(endorse(client, strange), 'LF106', /has expired/, 'a certificate that has expired');

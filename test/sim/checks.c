@@ -197,7 +197,7 @@ check_commit(Sim *sim, SimNode *node, const RaftUpdate *update)
 			if (truth->term == 0)
 				sim_fail(sim,
 						 "node %" PRIu64 " commits entry %" PRIu64
-						 ", which nobody committed and it does not have",
+						 ", which no node committed and it does not have",
 						 node->id, index);
 			continue;
 		}

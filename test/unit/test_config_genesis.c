@@ -235,7 +235,7 @@ fill_profile_parts(const ConfigBundle *real, ProfileParts *parts)
 	*parts = (ProfileParts) {
 		.profile = real_profile(real),
 		.anchor = {"", 1},
-		.acls = {{"peer/Propose", "Nobody"}, {"peer/Propose", "Admins"}},
+		.acls = {{"peer/Propose", "Missing"}, {"peer/Propose", "Admins"}},
 		.policies = {{"/Channel", "P", false, "OR('Org1MSP.peer')"},
 					 {"/Channel", "P", true, "ANY Readers"}},
 		.endpoint = "localhost",
@@ -482,7 +482,7 @@ static const struct
 	 "resource \"cscc/JoinChain\" cannot be guarded by a channel"},
 	{profile_acl_twice, FB_INVALID_CONFIG, "resource \"peer/Propose\" is given twice in the ACLs"},
 	{profile_acl_policy, FB_INVALID_CONFIG,
-	 "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Nobody\", which does not exist"},
+	 "the ACL of \"peer/Propose\" names policy \"/Channel/Application/Missing\", which does not exist"},
 	{profile_policy_rule, FB_INVALID_POLICY, "invalid policy: expected AND, OR or OutOf"},
 	{profile_policy_group, FB_INVALID_CONFIG,
 	 "the profile's policy \"P\" is for group \"/Channel/Consortiums\", which does not exist"},

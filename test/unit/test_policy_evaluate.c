@@ -151,14 +151,14 @@ static void
 test_meta_policies(void)
 {
 	PolicyManager *manager;
-	Names nobody = {{NULL}, 0};
+	Names no_names = {{NULL}, 0};
 	Names a = {{"A"}, 1};
 	Names ab = {{"A", "B"}, 2};
 	Names abc = {{"A", "B", "C"}, 3};
 	Names ax = {{"A", "X"}, 2};
 
 	manager = make_manager();
-	CHECK(!passes(manager, "/Channel/Application/AnyAdmins", nobody) &&
+	CHECK(!passes(manager, "/Channel/Application/AnyAdmins", no_names) &&
 		  passes(manager, "/Channel/Application/AnyAdmins", a));
 	CHECK(!passes(manager, "/Channel/Application/MajorityAdmins", ab) &&
 		  passes(manager, "/Channel/Application/MajorityAdmins", abc));
@@ -169,11 +169,11 @@ test_meta_policies(void)
 		  passes(manager, "/Channel/Application/MajorityThree", abc));
 	CHECK(!passes(manager, "/Channel/Application/AllThree", abc));
 	/* without sub-groups: never satisfied */
-	CHECK(passes(manager, "/Channel/Orderer/ANY Admins", nobody));
-	CHECK(passes(manager, "/Channel/Orderer/ALL Admins", nobody));
-	CHECK(passes(manager, "/Channel/Orderer/MAJORITY Admins", nobody));
+	CHECK(passes(manager, "/Channel/Orderer/ANY Admins", no_names));
+	CHECK(passes(manager, "/Channel/Orderer/ALL Admins", no_names));
+	CHECK(passes(manager, "/Channel/Orderer/MAJORITY Admins", no_names));
 	/* over two levels; Orderer has no policy AnyAdmins */
-	CHECK(passes(manager, "/Channel/Any", a) && !passes(manager, "/Channel/Any", nobody));
+	CHECK(passes(manager, "/Channel/Any", a) && !passes(manager, "/Channel/Any", no_names));
 	CHECK(passes(manager, "/Channel/Deep", ab) && !passes(manager, "/Channel/Deep", a));
 	CHECK(!passes(manager, "/Channel/All", abc));
 	/* each sub-policy sees all signers, foreign ones do no harm */

@@ -293,22 +293,22 @@ test_decode_limits(void)
 	Common__MSPPrincipal *principals[FB_POLICY_PRINCIPALS_MAX + 1];
 	Common__SignaturePolicy leaf = COMMON__SIGNATURE_POLICY__INIT;
 	Common__SignaturePolicy *leaves[FB_POLICY_RULES_MAX];
-	Common__SignaturePolicy gate = COMMON__SIGNATURE_POLICY__INIT;
+	Common__SignaturePolicy outer = COMMON__SIGNATURE_POLICY__INIT;
 	Common__SignaturePolicy__NOutOf n_out_of = COMMON__SIGNATURE_POLICY__NOUT_OF__INIT;
 	SignaturePolicy *policy;
 	Common__SignaturePolicy chain[FB_POLICY_DEPTH_MAX + 1];
 	Common__SignaturePolicy *pointers[FB_POLICY_DEPTH_MAX + 1];
-	Common__SignaturePolicy__NOutOf gates[FB_POLICY_DEPTH_MAX + 1];
+	Common__SignaturePolicy__NOutOf operators[FB_POLICY_DEPTH_MAX + 1];
 
 	leaf.type_case = COMMON__SIGNATURE_POLICY__TYPE_SIGNED_BY;
 	for (size_t i = 0; i < FB_POLICY_RULES_MAX; i++)
 		leaves[i] = &leaf;
 	for (size_t i = 0; i <= FB_POLICY_PRINCIPALS_MAX; i++)
 		principals[i] = &principal;
-	gate.type_case = COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF;
-	gate.n_out_of = &n_out_of;
+	outer.type_case = COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF;
+	outer.n_out_of = &n_out_of;
 	n_out_of.rules = leaves;
-	envelope.rule = &gate;
+	envelope.rule = &outer;
 	envelope.identities = principals;
 	envelope.n_identities = 1;
 	n_out_of.n_rules = FB_POLICY_RULES_MAX - 1;
@@ -327,13 +327,13 @@ test_decode_limits(void)
 	for (size_t i = 0; i <= FB_POLICY_DEPTH_MAX; i++)
 	{
 		common__signature_policy__init(&chain[i]);
-		common__signature_policy__nout_of__init(&gates[i]);
+		common__signature_policy__nout_of__init(&operators[i]);
 		chain[i].type_case = COMMON__SIGNATURE_POLICY__TYPE_N_OUT_OF;
-		chain[i].n_out_of = &gates[i];
+		chain[i].n_out_of = &operators[i];
 		pointers[i] = i == 0 ? &leaf : &chain[i - 1];
-		gates[i].n = 1;
-		gates[i].n_rules = 1;
-		gates[i].rules = &pointers[i];
+		operators[i].n = 1;
+		operators[i].n_rules = 1;
+		operators[i].rules = &pointers[i];
 	}
 	envelope.rule = &chain[FB_POLICY_DEPTH_MAX - 1];
 	CHECK_STATUS(signature_policy_from_message(allocator, &envelope, &policy, NULL), FB_OK);

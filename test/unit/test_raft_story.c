@@ -484,9 +484,8 @@ story_run(const char *path, bool rewrite)
 			same++;
 		for (from = same; from > 0 && result.data[from - 1] != '\n'; from--)
 			;
-		fprintf(stderr, "%s: the narration differs at byte %zu; it now goes on:\n%.*s\n", path,
-				same, (int) (result.size - from < 600 ? result.size - from : 600),
-				result.data + from);
+		fprintf(stderr, "%s: the narration differs at byte %zu; it is now:\n%.*s\n", path, same,
+				(int) (result.size - from < 600 ? result.size - from : 600), result.data + from);
 	}
 	for (uint64_t id = 1; id <= NODES_MAX; id++)
 		story_crash(id);

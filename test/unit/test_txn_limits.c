@@ -8,14 +8,14 @@
 static FbBytes
 wide_policy(FbAllocator *allocator, size_t rules, size_t principals)
 {
-	FbBuffer gate;
+	FbBuffer outer;
 	FbBuffer envelope;
 	FbBytes bytes;
 
-	fb_buffer_init(&gate, allocator);
+	fb_buffer_init(&outer, allocator);
 	for (size_t i = 1; i < rules; i++)
-		fb_buffer_append(&gate, "\x12\x02\x08\x00", 4);
-	if (fb_buffer_bytes(&gate, &bytes, NULL) != FB_OK)
+		fb_buffer_append(&outer, "\x12\x02\x08\x00", 4);
+	if (fb_buffer_bytes(&outer, &bytes, NULL) != FB_OK)
 		exit(2);
 	fb_buffer_init(&envelope, allocator);
 	fb_buffer_append_bytes(&envelope, field(allocator, 2, field(allocator, 2, bytes)));

@@ -217,7 +217,7 @@ typedef enum ProposalFault
 {
 	PROPOSAL_GOOD,
 	PROPOSAL_OF_CONFIG,
-	PROPOSAL_NAMES_NOBODY,
+	PROPOSAL_NAMES_NO_CHAINCODE,
 	PROPOSAL_NAMES_EMPTY,
 	PROPOSAL_WITHOUT_SPECIFICATION,
 	PROPOSAL_WITHOUT_INPUT,
@@ -275,8 +275,8 @@ make_proposal(FbAllocator *allocator, ProposalFault fault)
 	channel_header.channel_id = proto_data(B("mychannel"));
 	channel_header.tx_id = proto_data(fb_bytes_of_text(tx_id));
 	channel_header.tls_cert_hash = proto_data(B("hash"));
-	channel_header.extension = proto_data(fault == PROPOSAL_NAMES_NOBODY  ? FB_BYTES_EMPTY
-										  : fault == PROPOSAL_NAMES_EMPTY ? B("\x12\x00")
+	channel_header.extension = proto_data(fault == PROPOSAL_NAMES_NO_CHAINCODE ? FB_BYTES_EMPTY
+										  : fault == PROPOSAL_NAMES_EMPTY	   ? B("\x12\x00")
 																		  : B("\x12\x07\x12\x05"
 																			  "basic"));
 	header.channel_header = proto_data(pack(allocator, &channel_header.base));
@@ -300,7 +300,7 @@ static void
 test_proposal_refused(FbAllocator *allocator)
 {
 	static const char *const messages[PROPOSAL_FAULTS_COUNT] = {
-		[PROPOSAL_NAMES_NOBODY] = "proposal names no chaincode",
+		[PROPOSAL_NAMES_NO_CHAINCODE] = "proposal names no chaincode",
 		[PROPOSAL_NAMES_EMPTY] = "proposal names no chaincode",
 		[PROPOSAL_WITHOUT_SPECIFICATION] = "proposal has no chaincode specification",
 		[PROPOSAL_WITHOUT_INPUT] = "proposal has no chaincode input",

@@ -267,11 +267,11 @@ text_of_size(FbAllocator *allocator, size_t size)
 
 /* A policy of this many nested operators, without principals; only its depth makes it costly. */
 static inline FbBytes
-nested_policy(FbAllocator *allocator, int gates)
+nested_policy(FbAllocator *allocator, int operators)
 {
 	FbBytes rule = B("\x12\x00");
 
-	for (int i = 1; i < gates; i++)
+	for (int i = 1; i < operators; i++)
 		rule = field(allocator, 2, field(allocator, 2, rule));
 	return field(allocator, 2, rule);
 }

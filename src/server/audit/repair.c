@@ -32,7 +32,7 @@ typedef struct Repair
 	MemoryContext block_context;	   /* of the block at work */
 	uint8_t hash[CRYPTO_SHA256_BYTES]; /* of the block before */
 	List *addresses;
-	bool nobody_has_it;		  /* all nodes answered that they do not have the block asked for */
+	bool is_nowhere;		  /* all nodes answered that they do not have the block asked for */
 	const char *last_address; /* of the node asked last; NULL: none was */
 	FbError last_error;		  /* why it could not help */
 	Tuplestorestate *found;	  /* blocks of other nodes, proved: on disk when there are many */
@@ -152,7 +152,7 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 {
 	ListCell *cell;
 
-	repair->nobody_has_it = repair->addresses != NIL;
+	repair->is_nowhere = repair->addresses != NIL;
 	foreach(cell, repair->addresses)
 	{
 		BlockView view;
@@ -165,8 +165,7 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 			block_header_hash(&view.header, repair->hash);
 			return lfirst(cell);
 		}
-		repair->nobody_has_it =
-			repair->nobody_has_it && repair->last_error.status == FB_BLOCK_NOT_FOUND;
+		repair->is_nowhere = repair->is_nowhere && repair->last_error.status == FB_BLOCK_NOT_FOUND;
 	}
 	return NULL;
 }
@@ -237,8 +236,7 @@ repair_collect(Repair *repair)
 		}
 		/* the chain may end here, with forged rows behind it */
 		next = block_store_next(ledger, number);
-		if (!repair->nobody_has_it || next == number || next == UINT64_MAX ||
-			!is_forged(repair, next))
+		if (!repair->is_nowhere || next == number || next == UINT64_MAX || !is_forged(repair, next))
 			refuse_unrepaired(repair, number);
 		repair->end = number;
 		return;

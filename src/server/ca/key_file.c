@@ -233,7 +233,7 @@ hide_statement(void *argument)
 }
 
 StaticAssertDecl(sizeof(ErrorContextCallback) <= sizeof(((SecretScope *) 0)->callback),
-				 "room for the callback");
+				 "space for the callback");
 
 void
 secret_scope_begin(SecretScope *scope)

@@ -29,7 +29,7 @@ typedef struct ChannelEntry
 	int ledger_id; /* of the ledger that the configuration is from: leaving and joining again makes
 					  a new one */
 	Oid table;	   /* of its world state */
-	bool is_stale; /* bundle is not what the tables say any more */
+	bool is_stale; /* the tables have a newer configuration than bundle */
 	MemoryContext context; /* owns bundle; NULL when there is none */
 	ConfigBundle *bundle;
 	uint64 raft_id_generation; /* of the TLS certificate that raft_id is of; 0: it is not known */

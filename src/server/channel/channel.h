@@ -182,7 +182,7 @@ extern uint64 node_tls_generation(void); /* a number that changes when that file
 
 /* ---- access.c ---- */
 
-/* a message somebody signed: who, over what */
+/* a signed message: its creator, the signature, and the signed bytes */
 typedef struct SignedMessage
 {
 	FbBytes creator; /* SerializedIdentity */

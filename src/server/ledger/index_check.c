@@ -124,8 +124,8 @@ open_indexes(IndexCheck *check)
 		lookup->index = index_open(lfirst_oid(cell), AccessShareLock);
 		lookup->info = BuildIndexInfo(lookup->index);
 		/*
-		 * an index that somebody else made may be of any kind; one that is not valid is told by its
-		 * catalog entry
+		 * an index that the extension did not make may be of any kind; catalog_check.c reports one
+		 * that is not valid
 		 */
 		if (!lookup->index->rd_index->indisvalid || lookup->index->rd_rel->relam != BTREE_AM_OID ||
 			lookup->info->ii_Expressions != NIL)

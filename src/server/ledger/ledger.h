@@ -32,7 +32,7 @@ typedef struct Ledger
 {
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	int id;			  /* in the names of its partitions */
-	bool import_only; /* its blocks come from fabric.import_block alone: nobody is asked for any */
+	bool import_only; /* blocks come only from fabric.import_block: no node is asked for blocks */
 	LedgerTable block;
 	LedgerTable transaction;
 	LedgerTable world_state;
