@@ -42,22 +42,28 @@ SELECT 'transactions end at block ' || max(block_number) FROM fabric_internal.tr
 HAVING max(block_number) <> (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')
 UNION ALL
 SELECT 'block ' || number || ' lacks transactions' FROM fabric_internal.block b WHERE channel = 'trade'
-AND length(transactions_filter) <> (SELECT count(*) FROM fabric_internal.transaction t WHERE t.channel = 'trade' AND t.block_number = b.number)
+AND length(transactions_filter) <> (SELECT count(*) FROM fabric_internal.transaction t
+	WHERE t.channel = 'trade' AND t.block_number = b.number)
 UNION ALL
 SELECT 'state is ahead: ' || convert_from(key, 'UTF8') FROM fabric_internal.world_state WHERE channel = 'trade'
 AND block_number > (SELECT max(number) FROM fabric_internal.block WHERE channel = 'trade')
 UNION ALL
-SELECT 'history without state: ' || convert_from(key, 'UTF8') FROM fabric_internal.history h WHERE channel = 'trade' AND namespace = 'vehicles'
-AND NOT EXISTS (SELECT FROM fabric_internal.world_state w WHERE w.channel = 'trade' AND w.namespace = h.namespace AND w.key = h.key)
+SELECT 'history without state: ' || convert_from(key, 'UTF8') FROM fabric_internal.history h
+	WHERE channel = 'trade' AND namespace = 'vehicles'
+AND NOT EXISTS (SELECT FROM fabric_internal.world_state w WHERE w.channel = 'trade'
+	AND w.namespace = h.namespace AND w.key = h.key)
 UNION ALL
 SELECT 'valid transactions and vehicles differ' FROM fabric_internal.world_state WHERE channel = 'trade' AND namespace = 'vehicles'
-HAVING count(*) <> (SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade' AND chaincode = 'vehicles' AND validation_code = 0)
+HAVING count(*) <> (SELECT count(*) FROM fabric_internal.transaction WHERE channel = 'trade'
+	AND chaincode = 'vehicles' AND validation_code = 0)
 UNION ALL
-SELECT 'a hole in the Raft log' FROM fabric_internal.raft_log l, fabric_internal.raft_state s WHERE l.channel = 'trade' AND s.channel = 'trade'
+SELECT 'a hole in the Raft log' FROM fabric_internal.raft_log l, fabric_internal.raft_state s
+	WHERE l.channel = 'trade' AND s.channel = 'trade'
 GROUP BY s.base_index HAVING count(*) <> max(index) - s.base_index OR min(index) <> s.base_index + 1
 UNION ALL
 SELECT 'Raft state ahead of its log' FROM fabric_internal.raft_state s WHERE channel = 'trade'
-AND s.commit_index > greatest(s.base_index, (SELECT max(index) FROM fabric_internal.raft_log l WHERE l.channel = 'trade'))
+AND s.commit_index > greatest(s.base_index, (SELECT max(index) FROM fabric_internal.raft_log l
+	WHERE l.channel = 'trade'))
 SQL
 
 my %seen;

@@ -32,8 +32,8 @@ sub crash
 }
 
 crash($orderer, $peer, $_)
-  foreach
-  qw(raft_before_commit raft_after_commit commit_before_state ledger_before_commit ledger_after_commit);
+  foreach qw(raft_before_commit raft_after_commit commit_before_state ledger_before_commit
+  ledger_after_commit);
 crash($peer, $orderer, $_) foreach qw(ledger_before_commit ledger_after_commit);
 is($_->query("SELECT count(*) FROM fabric.verify_chain('trade')"),
 	0, "$_->{name} verifies its chain without a problem")

@@ -22,7 +22,8 @@ my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book',
 	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 
 my $puts = 0;
@@ -194,8 +195,10 @@ is( $_->query(
 $differs->stop;
 $differs->start('without workers');
 $differs->query(<<"SQL");
-CREATE TABLE kept AS SELECT * FROM fabric_internal.raft_log WHERE channel = 'trade' ORDER BY index DESC LIMIT 3;
-DELETE FROM fabric_internal.raft_log l USING kept k WHERE l.channel = k.channel AND l.index = k.index;
+CREATE TABLE kept AS SELECT * FROM fabric_internal.raft_log WHERE channel = 'trade'
+	ORDER BY index DESC LIMIT 3;
+DELETE FROM fabric_internal.raft_log l USING kept k WHERE l.channel = k.channel
+	AND l.index = k.index;
 UPDATE fabric_internal.raft_state SET commit_index = base_index WHERE channel = 'trade';
 SQL
 $differs->stop;

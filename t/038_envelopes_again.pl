@@ -21,7 +21,8 @@ my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book',
 	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 my $org1 = $nodes[0];
 my $puts = 0;

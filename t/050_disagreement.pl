@@ -18,10 +18,13 @@ sub package_of
 CREATE FUNCTION put(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN PERFORM fabric.put_state(id, (value + $difference)::text); RETURN 'stored'; END \$\$;
 CREATE FUNCTION put_owned(owner text, id text) RETURNS text LANGUAGE plpgsql AS \$\$
-BEGIN PERFORM fabric.put_state(fabric.create_composite_key('owner~id', VARIADIC ARRAY[owner, id]), '$difference'); RETURN 'stored'; END \$\$;
+BEGIN PERFORM fabric.put_state(fabric.create_composite_key('owner~id', VARIADIC ARRAY[owner, id]), '$difference');
+	RETURN 'stored'; END \$\$;
 CREATE FUNCTION add(id text, value int) RETURNS text LANGUAGE plpgsql AS \$\$
-BEGIN PERFORM fabric.put_state(id, (fabric.get_state_text(id)::int + value)::text); RETURN 'added'; END \$\$;
-CREATE FUNCTION look(id text) RETURNS text LANGUAGE sql AS \$\$ SELECT fabric.get_state_text(id) \$\$;
+BEGIN PERFORM fabric.put_state(id, (fabric.get_state_text(id)::int + value)::text); RETURN 'added';
+	END \$\$;
+CREATE FUNCTION look(id text) RETURNS text
+	LANGUAGE sql AS \$\$ SELECT fabric.get_state_text(id) \$\$;
 CREATE FUNCTION tell() RETURNS text LANGUAGE sql AS \$\$ SELECT 'difference $difference' \$\$;
 SQL
 	return "fabric.package_chaincode('assets_$difference', " . literal($source) . ')';

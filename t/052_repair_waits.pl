@@ -23,7 +23,10 @@ my $damaged = $height - 2;
 my $id = $org1->query("SELECT id FROM fabric_internal.channel WHERE channel = 'trade'");
 $org1->query(
 	"ALTER TABLE fabric_internal.transaction_$id DISABLE TRIGGER refuse_change;
-UPDATE fabric_internal.transaction_$id SET envelope = set_byte(envelope, length(envelope) - 20, get_byte(envelope, length(envelope) - 20) # 1) WHERE block_number = $damaged;
+UPDATE fabric_internal.transaction_$id
+	SET envelope = set_byte(envelope, length(envelope) - 20,
+		get_byte(envelope, length(envelope) - 20) # 1)
+	WHERE block_number = $damaged;
 ALTER TABLE fabric_internal.transaction_$id ENABLE TRIGGER refuse_change");
 
 # the anchor peer that is asked first does not answer

@@ -23,7 +23,8 @@ my $network = FabricTest::start_network(
 my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 SQL
 my $leader = FabricTest::wait_for_leader($network, 'trade');
@@ -484,8 +485,11 @@ $healed->stop;
 $healed->start('without workers');
 $healed->query(<<"SQL");
 UPDATE fabric_internal.raft_log SET kind = 2, payload = '\\x01' || int8send($healed->{number})
-	WHERE channel = 'trade' AND index = (SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 1);
-UPDATE fabric_internal.raft_state SET configuration = '\\x01' || int8send((SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2)) || '\\x01' || int8send($healed->{number});
+	WHERE channel = 'trade' AND index = (SELECT max(index) FROM fabric_internal.raft_log
+		WHERE channel = 'trade' AND kind = 1);
+UPDATE fabric_internal.raft_state SET configuration = '\\x01'
+	|| int8send((SELECT max(index) FROM fabric_internal.raft_log WHERE channel = 'trade' AND kind = 2))
+	|| '\\x01' || int8send($healed->{number});
 SQL
 $healed->stop;
 $healed->start;

@@ -21,7 +21,8 @@ my $network = start_network(
 my ($liar, $honest, $away, $peer) = my @nodes = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $ANY_TWO);
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 SQL
 Fabric::Pki::create_key($liar->path('client.key'));
 Fabric::Host::spew($liar->path('client.pem'),

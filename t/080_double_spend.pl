@@ -126,7 +126,8 @@ like(
 # the sum over all accounts stays the same: concurrent transfers between few accounts take effect
 # whole or not at all
 my $source = <<'SQL';
-CREATE FUNCTION open(id text, amount int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, amount::text) $$;
+CREATE FUNCTION open(id text, amount int) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(id, amount::text) $$;
 CREATE FUNCTION move(source text, target text, amount int) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM fabric.put_state(source, (fabric.get_state_text(source)::int - amount)::text);

@@ -23,14 +23,16 @@ my ($org1, $org2, $org3) = $network->nodes;
 my $policy = "OutOf(2, 'Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')";
 
 $network->deploy('trade', 'book', <<'SQL', policy => $policy);
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 CREATE FUNCTION append(key text, value text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM fabric.put_state(key, coalesce(fabric.get_state_text(key), '') || value);
 	RETURN fabric.get_state_text(key);
 END $$;
-CREATE FUNCTION count_keys(first text, last text, into_key text) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION count_keys(first text, last text, into_key text) RETURNS bigint
+	LANGUAGE plpgsql AS $$
 DECLARE
 	n bigint := (SELECT count(*) FROM fabric.get_state_by_range(first, last));
 BEGIN
@@ -97,9 +99,12 @@ sub digest
 	my ($node) = @_;
 
 	return $node->query(<<'SQL');
-SELECT md5(string_agg(concat_ws(',', number, block_hash, transactions_filter, commit_hash), ';' ORDER BY number)) FROM fabric_internal.block WHERE channel = 'trade'
+SELECT md5(string_agg(concat_ws(',', number, block_hash, transactions_filter, commit_hash), ';'
+	ORDER BY number))
+	FROM fabric_internal.block WHERE channel = 'trade'
 UNION ALL
-SELECT md5(string_agg(concat_ws(',', namespace, key, value, metadata, block_number, position), ';' ORDER BY namespace, key)) FROM fabric_internal.world_state WHERE channel = 'trade'
+SELECT md5(string_agg(concat_ws(',', namespace, key, value, metadata, block_number, position), ';'
+	ORDER BY namespace, key)) FROM fabric_internal.world_state WHERE channel = 'trade'
 SQL
 }
 
@@ -447,7 +452,8 @@ foreach my $case ([ $one, 'valid' ], [ $two, 'in conflict' ], [ $lonely, 'short 
 }
 my $conflict = ($org1->try_query(<<'SQL'))[1];
 \set VERBOSITY verbose
-SELECT (fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', '3'], endorsing_orgs => ARRAY['Org3MSP'])).validation_code;
+SELECT (fabric.submit_transaction('trade', 'book', 'append', ARRAY['a', '3'],
+	endorsing_orgs => ARRAY['Org3MSP'])).validation_code;
 SELECT fabric.invoke('trade', 'book', 'nosuch');
 SQL
 like($conflict, qr/LF301.*nosuch/s,

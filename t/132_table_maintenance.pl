@@ -17,12 +17,15 @@ my $network = FabricTest::start_network(
 my ($org1) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 CREATE FUNCTION get_for_a_while(key text) RETURNS text LANGUAGE plpgsql AS
-	$$ BEGIN FOR i IN 1 .. 200000 LOOP PERFORM fabric.get_state(key); END LOOP; RETURN fabric.get_state_text(key); END $$;
+	$$ BEGIN FOR i IN 1 .. 200000 LOOP PERFORM fabric.get_state(key); END LOOP;
+		RETURN fabric.get_state_text(key); END $$;
 CREATE FUNCTION fill(first int, last int) RETURNS void LANGUAGE plpgsql AS
-	$$ BEGIN FOR i IN first .. last LOOP PERFORM fabric.put_state('n' || i, i::text); END LOOP; END $$;
+	$$ BEGIN FOR i IN first .. last LOOP PERFORM fabric.put_state('n' || i, i::text); END LOOP;
+		END $$;
 CREATE FUNCTION remove(first int, last int) RETURNS void LANGUAGE plpgsql AS
 	$$ BEGIN FOR i IN first .. last LOOP PERFORM fabric.del_state('n' || i); END LOOP; END $$;
 SQL

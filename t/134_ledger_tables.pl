@@ -14,9 +14,11 @@ my $network = FabricTest::start_network(orgs => 2, orderers => 1, channel => 'tr
 my ($org1, $org2) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => "OR('Org1MSP.peer')");
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION history(key text) RETURNS text LANGUAGE sql AS
-	$$ SELECT count(*) || ' ' || max(block_number) || ' ' || bool_and(length(tx_id) = 64) FROM fabric.get_history_for_key(key) $$;
+	$$ SELECT count(*) || ' ' || max(block_number) || ' ' || bool_and(length(tx_id) = 64)
+		FROM fabric.get_history_for_key(key) $$;
 SQL
 sub put { return "SELECT fabric.invoke('trade', 'book', 'put', '$_[0]', '$_[1]')" }
 $org1->query(join(";\n", map { put('k', $_) } 1 .. 80));

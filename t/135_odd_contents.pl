@@ -21,9 +21,12 @@ my ($org1, $org2, $org3) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
 CREATE FUNCTION get(key text) RETURNS bytea LANGUAGE sql AS $$ SELECT fabric.get_state(key) $$;
-CREATE FUNCTION put_large(number int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state('large ' || number, repeat(lpad(number::text, 8), 900000)) $$;
+CREATE FUNCTION put_large(number int) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state('large ' || number,
+		repeat(lpad(number::text, 8), 900000)) $$;
 CREATE FUNCTION guard_large(count int) RETURNS void LANGUAGE sql AS
-$$ SELECT fabric.set_state_validation_parameter('large ' || number, fabric.policy_compile('OR(''Org1MSP.peer'')')) FROM generate_series(1, count) number $$;
+$$ SELECT fabric.set_state_validation_parameter('large ' || number, fabric.policy_compile('OR(''Org1MSP.peer'')'))
+	FROM generate_series(1, count) number $$;
 SQL
 Fabric::Pki::create_key($org1->path('client.key'));
 spew($org1->path('client.pem'),

@@ -42,8 +42,11 @@ my ($evil, @others) = $network->orderers;
 $network->deploy('trade', 'book',
 	<<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer', 'Org3MSP.peer')");
 CREATE FUNCTION count_range(first text, last text) RETURNS void LANGUAGE plpgsql AS
-$$ BEGIN PERFORM fabric.put_state('count', (SELECT count(*) FROM fabric.get_state_by_range(first, last))::text); END $$;
-CREATE FUNCTION fill(prefix text, count int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(prefix || lpad(i::text, 7, '0'), '1') FROM generate_series(1, count) i $$;
+$$ BEGIN PERFORM fabric.put_state('count',
+	(SELECT count(*) FROM fabric.get_state_by_range(first, last))::text); END $$;
+CREATE FUNCTION fill(prefix text, count int) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(prefix || lpad(i::text, 7, '0'), '1')
+	FROM generate_series(1, count) i $$;
 SQL
 Fabric::Pki::create_key($org1->path('client.key'));
 spew($org1->path('client.pem'),

@@ -29,7 +29,8 @@ sub falsify_answer
 ALTER EXTENSION fabric DROP FUNCTION fabric_internal.$function;
 DROP FUNCTION fabric_internal.$function;
 CREATE FUNCTION fabric_internal.$function($arguments) RETURNS SETOF $result LANGUAGE sql STABLE
-	AS \$\$ SELECT convert_to(repeat('x', 1000000), 'UTF8')@{[ $result eq 'record' ? ', 1::bigint' : '' ]} FROM generate_series(1, 1000000) \$\$;
+	AS \$\$ SELECT convert_to(repeat('x', 1000000), 'UTF8')@{[ $result eq 'record' ? ', 1::bigint' : '' ]}
+	FROM generate_series(1, 1000000) \$\$;
 SQL
 }
 

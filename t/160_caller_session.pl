@@ -19,12 +19,16 @@ $_->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl') foreach @nodes;
 $network->deploy(
 	'trade', 'bank',
 	<<'SQL', policy => "AND('Org1MSP.peer', 'Org2MSP.peer')", allow_warnings => 1);
-CREATE FUNCTION pay(amount integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN ASSERT amount > 0, 'amount must be positive'; PERFORM put_state('paid', amount::text); RETURN 'paid'; END $$;
+CREATE FUNCTION pay(amount integer) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN ASSERT amount > 0, 'amount must be positive';
+	PERFORM put_state('paid', amount::text); RETURN 'paid'; END $$;
 CREATE FUNCTION texts() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE detail text; number integer; result text;
 BEGIN
-	result := xmlelement(name x, '\x00ff'::bytea)::text || (SELECT string_agg(x::text, ' ') FROM (SELECT DISTINCT (i * 7919) % 101 AS x FROM generate_series(1, 60) i) s)
-		|| (SELECT string_agg(a || ':' || b, ' ') FROM generate_series(1, 30) a JOIN generate_series(30, 1, -1) b ON a = b) || to_char(timestamptz '2024-02-29 12:00Z', 'DD TMDay HH24')
+	result := xmlelement(name x, '\x00ff'::bytea)::text || (SELECT string_agg(x::text, ' ')
+		FROM (SELECT DISTINCT (i * 7919) % 101 AS x FROM generate_series(1, 60) i) s)
+		|| (SELECT string_agg(a || ':' || b, ' ') FROM generate_series(1, 30) a
+			JOIN generate_series(30, 1, -1) b ON a = b) || to_char(timestamptz '2024-02-29 12:00Z', 'DD TMDay HH24')
 		|| timestamptz '2024-02-29 12:00Z' || interval '1 day 2 hours' || 1.5::float8 || to_char(1234.5, '9G999D9');
 	BEGIN
 		SELECT i INTO STRICT number FROM generate_series(1, 2) i;
@@ -32,16 +36,23 @@ BEGIN
 		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 		result := result || SQLERRM || detail;
 	END;
-	BEGIN number := 1 / coalesce(number - number, 0); EXCEPTION WHEN OTHERS THEN result := result || SQLERRM; END;
+	BEGIN number := 1 / coalesce(number - number, 0); EXCEPTION WHEN OTHERS THEN
+		result := result || SQLERRM; END;
 	PERFORM put_state('texts', result);
 	RETURN result;
 END $$;
-CREATE FUNCTION perl_fetch(n text) RETURNS text LANGUAGE plperl AS $$ my $row = spi_fetchrow($_[0]); return $row ? join(',', %$row) : 'none'; $$;
-CREATE FUNCTION perl_close(n text) RETURNS text LANGUAGE plperl AS $$ spi_cursor_close($_[0]); return 'none'; $$;
+CREATE FUNCTION perl_fetch(n text) RETURNS text
+	LANGUAGE plperl AS $$ my $row = spi_fetchrow($_[0]); return $row ? join(',', %$row) : 'none'; $$;
+CREATE FUNCTION perl_close(n text) RETURNS text
+	LANGUAGE plperl AS $$ spi_cursor_close($_[0]); return 'none'; $$;
 CREATE FUNCTION perl_own(n integer) RETURNS text LANGUAGE plperl AS $$
-	my $cursor = spi_query("SELECT i FROM generate_series(1, $_[0]) i"); my $all = ''; while (defined(my $row = spi_fetchrow($cursor))) { $all .= $row->{i}; } return $all; $$;
-CREATE FUNCTION perl_strict() RETURNS text LANGUAGE plperl AS $$ $undeclared = 5; return $undeclared; $$;
-CREATE FUNCTION perl_run(q text) RETURNS text LANGUAGE plperl AS $$ return join(',', map { $_ // '' } values %{spi_exec_query($_[0])->{rows}[0]}); $$;
+	my $cursor = spi_query("SELECT i FROM generate_series(1, $_[0]) i"); my $all = '';
+		while (defined(my $row = spi_fetchrow($cursor))) { $all .= $row->{i}; } return $all; $$;
+CREATE FUNCTION perl_strict() RETURNS text
+	LANGUAGE plperl AS $$ $undeclared = 5; return $undeclared; $$;
+CREATE FUNCTION perl_run(q text) RETURNS text
+	LANGUAGE plperl AS $$ my $row = spi_exec_query($_[0])->{rows}[0];
+	return join(',', map { $_ // '' } values %$row); $$;
 CREATE FUNCTION tcl_run(q text) RETURNS text LANGUAGE pltcl AS $$ spi_exec "SELECT ($1)::text AS a"; return $a $$;
 SQL
 

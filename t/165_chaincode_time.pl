@@ -20,21 +20,33 @@ $_->query('CREATE EXTENSION plperl; CREATE EXTENSION pltcl') foreach @nodes;
 $network->deploy('trade', 'endless', <<'SQL', policy => $ANY_TWO, allow_warnings => 1);
 CREATE FUNCTION answer() RETURNS integer LANGUAGE sql AS $$ SELECT 42 $$;
 CREATE FUNCTION put(k text) RETURNS void LANGUAGE sql AS $$ SELECT put_state(k, 'x') $$;
-CREATE FUNCTION trims(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT put_state('trimmed', 'x'); SELECT length(btrim(repeat('a', n), repeat('b', n) || 'a')) $$;
-CREATE FUNCTION translates() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN length(translate(repeat('a', 3000000), repeat('b', 3000000), 'c')); END $$;
+CREATE FUNCTION trims(n integer) RETURNS integer LANGUAGE sql AS $$ SELECT put_state('trimmed', 'x');
+	SELECT length(btrim(repeat('a', n), repeat('b', n) || 'a')) $$;
+CREATE FUNCTION translates() RETURNS integer
+	LANGUAGE plpgsql AS $$ BEGIN RETURN
+	length(translate(repeat('a', 3000000), repeat('b', 3000000), 'c')); END $$;
 CREATE FUNCTION overlaps_arrays() RETURNS boolean LANGUAGE sql AS $$
 	SELECT array_agg(i) && array_agg(-i) FROM generate_series(1, 1000000) i $$;
-CREATE FUNCTION divides() RETURNS integer LANGUAGE plpgsql AS $$ DECLARE a numeric := (repeat('3', 60000))::numeric;
-BEGIN FOR i IN 1..1000000 LOOP a := (a * (repeat('7', 60000))::numeric) % (repeat('9', 59999) || '7')::numeric; END LOOP; RETURN length(a::text); END $$;
-CREATE FUNCTION trims_bytes(a bytea DEFAULT btrim(repeat('a', 3000000)::bytea, repeat('b', 3000000)::bytea || 'a')) RETURNS integer LANGUAGE sql AS $$ SELECT length(a) $$;
-CREATE FUNCTION renders() RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..1000000000 LOOP RETURN NEXT 'x'; END LOOP; END $$;
+CREATE FUNCTION divides() RETURNS integer
+	LANGUAGE plpgsql AS $$ DECLARE a numeric := (repeat('3', 60000))::numeric;
+BEGIN FOR i IN 1..1000000 LOOP
+	a := (a * (repeat('7', 60000))::numeric) % (repeat('9', 59999) || '7')::numeric; END LOOP; RETURN length(a::text); END $$;
+CREATE FUNCTION trims_bytes(a bytea
+	DEFAULT btrim(repeat('a', 3000000)::bytea, repeat('b', 3000000)::bytea || 'a'))
+	RETURNS integer LANGUAGE sql AS $$ SELECT length(a) $$;
+CREATE FUNCTION renders() RETURNS SETOF text
+	LANGUAGE plpgsql AS $$ BEGIN FOR i IN 1..1000000000 LOOP RETURN NEXT 'x'; END LOOP; END $$;
 CREATE FUNCTION perl_loops() RETURNS integer LANGUAGE plperl AS $$ while (1) {} $$;
-CREATE FUNCTION perl_allocates() RETURNS integer LANGUAGE plperl AS $$ while (1) { my @a = map { "x$_" } 1 .. 1000; } $$;
-CREATE FUNCTION perl_catches() RETURNS integer LANGUAGE plperl AS $$ while (1) { eval { spi_exec_query('SELECT count(*) FROM generate_series(1, 100000000)'); }; } $$;
+CREATE FUNCTION perl_allocates() RETURNS integer
+	LANGUAGE plperl AS $$ while (1) { my @a = map { "x$_" } 1 .. 1000; } $$;
+CREATE FUNCTION perl_catches() RETURNS integer
+	LANGUAGE plperl AS $$ while (1) { eval { spi_exec_query('SELECT count(*) FROM generate_series(1, 100000000)'); }; } $$;
 CREATE FUNCTION perl_ignores() RETURNS integer LANGUAGE plperl AS $$
-	foreach my $name (keys %SIG) { eval { $SIG{$name} = 'IGNORE' unless $name =~ /^__/; }; } while (1) {} $$;
+	foreach my $name (keys %SIG) { eval { $SIG{$name} = 'IGNORE' unless $name =~ /^__/; };
+		} while (1) {} $$;
 CREATE FUNCTION tcl_loops() RETURNS integer LANGUAGE pltcl AS $$ while {1} {} $$;
-CREATE FUNCTION tcl_catches() RETURNS integer LANGUAGE pltcl AS $$ while {1} { catch { spi_exec "SELECT count(*) FROM generate_series(1, 100000000)" } } $$;
+CREATE FUNCTION tcl_catches() RETURNS integer
+	LANGUAGE pltcl AS $$ while {1} { catch { spi_exec "SELECT count(*) FROM generate_series(1, 100000000)" } } $$;
 SQL
 
 sub call_of

@@ -22,7 +22,9 @@ CREATE FUNCTION says(level text, n integer, bytes integer) RETURNS text LANGUAGE
 BEGIN
 	FOR i IN 1..n LOOP
 		CASE level
-			WHEN 'log' THEN RAISE LOG 'said % %', i, repeat('x', bytes) USING DETAIL = repeat('d', bytes), HINT = repeat('h', bytes), COLUMN = repeat('c', bytes);
+			WHEN 'log' THEN RAISE LOG 'said % %', i, repeat('x', bytes)
+				USING DETAIL = repeat('d', bytes), HINT = repeat('h', bytes),
+				COLUMN = repeat('c', bytes);
 			WHEN 'warning' THEN RAISE WARNING 'said % %', i, repeat('x', bytes) USING ERRCODE = '53200';
 			WHEN 'notice' THEN RAISE NOTICE 'said % %', i, repeat('x', bytes);
 			WHEN 'info' THEN RAISE INFO 'said % %', i, repeat('x', bytes);
@@ -39,24 +41,37 @@ CREATE FUNCTION says_in_perl() RETURNS text LANGUAGE plperl AS $$
 	print STDOUT "printed to STDOUT\n" for 1 .. 10000;
 	return 'done';
 $$;
-CREATE FUNCTION says_in_tcl() RETURNS text LANGUAGE pltcl AS $$ for {set i 0} {$i < 1000} {incr i} { elog WARNING "said in tcl $i" }; return done $$;
+CREATE FUNCTION says_in_tcl() RETURNS text
+	LANGUAGE pltcl AS $$ for {set i 0} {$i < 1000} {incr i} { elog WARNING "said in tcl $i" }; return done $$;
 CREATE FUNCTION says_names() RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
 	FOR i IN 1..1000 LOOP EXECUTE 'SELECT 1 AS ' || repeat('n', 100) INTO r; END LOOP; RETURN 'done'; END $$;
-CREATE FUNCTION raises(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'raised with %', code USING ERRCODE = code; END $$;
-CREATE FUNCTION raises_again(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); EXCEPTION WHEN OTHERS THEN RAISE; END $$;
-CREATE FUNCTION catches_its_own(code text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); RETURN 'never'; EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE; END $$;
-CREATE FUNCTION deep(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN deep(n + 1) + 1; END $$;
-CREATE FUNCTION big() RETURNS integer LANGUAGE sql AS $$ SELECT cardinality(array_agg(repeat('x', 1000000) || a)) FROM generate_series(1, 2000) a $$;
-CREATE FUNCTION sorts() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM (SELECT repeat(a::text, 100) FROM generate_series(1, 3000000) a ORDER BY 1 OFFSET 0) x $$;
+CREATE FUNCTION raises(code text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'raised with %', code USING ERRCODE = code; END $$;
+CREATE FUNCTION raises_again(code text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); EXCEPTION WHEN OTHERS THEN RAISE; END $$;
+CREATE FUNCTION catches_its_own(code text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN PERFORM raises(code); RETURN 'never';
+	EXCEPTION WHEN OTHERS THEN RETURN 'caught ' || SQLSTATE; END $$;
+CREATE FUNCTION deep(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN deep(n + 1) + 1;
+	END $$;
+CREATE FUNCTION big() RETURNS integer
+	LANGUAGE sql AS $$ SELECT cardinality(array_agg(repeat('x', 1000000) || a))
+	FROM generate_series(1, 2000) a $$;
+CREATE FUNCTION sorts() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*)
+	FROM (SELECT repeat(a::text, 100) FROM generate_series(1, 3000000) a ORDER BY 1 OFFSET 0) x $$;
 CREATE FUNCTION catches(what text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-	CASE what WHEN 'stack' THEN PERFORM deep(1); WHEN 'memory' THEN PERFORM big(); ELSE PERFORM sorts(); END CASE;
+	CASE what WHEN 'stack' THEN PERFORM deep(1); WHEN 'memory' THEN PERFORM big();
+		ELSE PERFORM sorts(); END CASE;
 	RETURN 'never';
 EXCEPTION WHEN OTHERS THEN
 	RETURN 'caught ' || SQLSTATE;
 END $$;
-CREATE FUNCTION catches_in_perl(what text) RETURNS text LANGUAGE plperl AS $$ eval { spi_exec_query($_[0] eq 'stack' ? 'SELECT deep(1)' : 'SELECT big()') }; return 'caught'; $$;
-CREATE FUNCTION catches_in_tcl(what text) RETURNS text LANGUAGE pltcl AS $$ if {$1 eq "stack"} { catch { spi_exec "SELECT deep(1)" } } else { catch { spi_exec "SELECT big()" } }; return caught $$;
+CREATE FUNCTION catches_in_perl(what text) RETURNS text
+	LANGUAGE plperl AS $$ eval { spi_exec_query($_[0] eq 'stack' ? 'SELECT deep(1)' : 'SELECT big()') }; return 'caught'; $$;
+CREATE FUNCTION catches_in_tcl(what text) RETURNS text
+	LANGUAGE pltcl AS $$ if {$1 eq "stack"} { catch { spi_exec "SELECT deep(1)" } } else {
+	catch { spi_exec "SELECT big()" } }; return caught $$;
 CREATE FUNCTION dies() RETURNS text LANGUAGE plperl AS $$ die "died\n"; $$;
 CREATE FUNCTION answer() RETURNS integer LANGUAGE sql AS $$ SELECT 42 $$;
 SQL

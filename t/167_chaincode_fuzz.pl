@@ -1,7 +1,7 @@
 # Random chaincode gives the same bytes on two nodes whose servers and sessions are set up as
 # differently as can be: results, error texts, write sets. Nothing crashes, nothing hangs.
 #
-#   FABRIC_FUZZ_SECONDS=600 FABRIC_FUZZ_SEED=random tools/run_tests t/167        (make check-long does that)
+#   FABRIC_FUZZ_SECONDS=600 FABRIC_FUZZ_SEED=random tools/run_tests t/167    (as make check-long)
 #
 # A difference prints the query and both answers. The seed is printed; the same one gives the same
 # chaincode again.
@@ -108,7 +108,8 @@ $session =~ s/SET DateStyle = (.*?);/SET DateStyle = '$1';/;
 foreach my $node ($plain, $strange)
 {
 	$node->query(<<'SQL');
-CREATE FUNCTION public.attempt(number integer, chaincode text, function text, VARIADIC arguments text[]) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.attempt(number integer, chaincode text, function text,
+	VARIADIC arguments text[]) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 	detail text;
@@ -118,7 +119,8 @@ BEGIN
 	RETURN number || '|' || replace(quote_nullable(result), chr(10), chr(92) || 'n');
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-	RETURN number || '|' || SQLSTATE || ' ' || replace(concat_ws(' / ', SQLERRM, detail, hint), chr(10), chr(92) || 'n');
+	RETURN number || '|' || SQLSTATE || ' '
+		|| replace(concat_ws(' / ', SQLERRM, detail, hint), chr(10), chr(92) || 'n');
 END $$;
 SQL
 }

@@ -12,7 +12,8 @@ my $network =
 my ($org1, $org2) = $network->nodes;
 
 $network->deploy('trade', 'blobs', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
-CREATE FUNCTION put(id text, size int) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(id, repeat(id, size)) $$;
+CREATE FUNCTION put(id text, size int) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(id, repeat(id, size)) $$;
 SQL
 $org1->query("SELECT fabric.invoke('trade', 'blobs', 'put', 'blob $_', '4000')") foreach 1 .. 12;
 is(scalar(fingerprints($network, 'trade')), 1, 'all nodes have the same ledger');
@@ -23,7 +24,10 @@ my $height = height_of($org2, 'trade');
 $org2->query(<<"SQL");
 BEGIN;
 SET LOCAL session_replication_role = replica;
-UPDATE fabric_internal.transaction SET envelope = set_byte(envelope, length(envelope) - 5, get_byte(envelope, length(envelope) - 5) # 1) WHERE channel = 'trade' AND block_number > 0;
+UPDATE fabric_internal.transaction
+	SET envelope = set_byte(envelope, length(envelope) - 5,
+		get_byte(envelope, length(envelope) - 5) # 1)
+	WHERE channel = 'trade' AND block_number > 0;
 COMMIT
 SQL
 is( $org2->query(

@@ -41,9 +41,11 @@ $org2->query('CHECKPOINT');
 
 # tables, their indexes and TOAST tables; not the private plaintext, which no other node has
 my @files = split /\n/, $org2->query(<<"SQL");
-WITH t AS (SELECT c.oid, c.reltoastrelid FROM pg_class c WHERE c.relname ~ '^(block|transaction|world_state|history)_$id\$' AND c.relnamespace = 'fabric_internal'::regnamespace),
+WITH t AS (SELECT c.oid, c.reltoastrelid FROM pg_class c
+	WHERE c.relname ~ '^(block|transaction|world_state|history)_$id\$' AND c.relnamespace = 'fabric_internal'::regnamespace),
 	all_t AS (SELECT oid FROM t UNION SELECT reltoastrelid FROM t WHERE reltoastrelid <> 0)
-SELECT oid::regclass FROM all_t UNION ALL SELECT indexrelid::regclass FROM pg_index WHERE indrelid IN (SELECT oid FROM all_t) ORDER BY 1
+SELECT oid::regclass FROM all_t UNION ALL SELECT indexrelid::regclass FROM pg_index
+	WHERE indrelid IN (SELECT oid FROM all_t) ORDER BY 1
 SQL
 $org2->stop;
 system(bindir() . '/pg_checksums', '--disable', '--pgdata', $data) == 0

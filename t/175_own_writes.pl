@@ -32,7 +32,8 @@ BEGIN
 	PERFORM fabric.put_state(id, (item::int + 1)::text);
 	RETURN 'changed';
 END $$;
-CREATE FUNCTION read_item(id text) RETURNS text LANGUAGE sql AS $$ SELECT coalesce(fabric.get_state_text(id), 'nothing') $$;
+CREATE FUNCTION read_item(id text) RETURNS text
+	LANGUAGE sql AS $$ SELECT coalesce(fabric.get_state_text(id), 'nothing') $$;
 SQL
 
 sub install_at

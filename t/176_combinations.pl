@@ -39,7 +39,8 @@ BEGIN
 END \$\$;
 CREATE FUNCTION guard(id text, organizations text) RETURNS text LANGUAGE plpgsql AS \$\$
 BEGIN
-	PERFORM fabric.set_state_validation_parameter(id, fabric.state_policy('peer', VARIADIC string_to_array(organizations, ',')));
+	PERFORM fabric.set_state_validation_parameter(id,
+		fabric.state_policy('peer', VARIADIC string_to_array(organizations, ',')));
 	RETURN 'guarded';
 END \$\$;
 SQL
@@ -185,11 +186,14 @@ fingerprints($network, 'trade');
 $org2->query(<<'SQL');
 ALTER EXTENSION fabric DROP FUNCTION fabric_internal.endorse(bytea, bigint, bigint);
 ALTER FUNCTION fabric_internal.endorse(bytea, bigint, bigint) RENAME TO endorse_truly;
-CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint, seen_height bigint, OUT response bytea, OUT height bigint) LANGUAGE sql SECURITY DEFINER
-	AS $$ SELECT t.response, t.height + 1000000 FROM fabric_internal.endorse_truly(signed_proposal, min_height, seen_height) t $$;
+CREATE FUNCTION fabric_internal.endorse(signed_proposal bytea, min_height bigint,
+	seen_height bigint, OUT response bytea, OUT height bigint) LANGUAGE sql SECURITY DEFINER
+	AS $$ SELECT t.response, t.height + 1000000
+		FROM fabric_internal.endorse_truly(signed_proposal, min_height, seen_height) t $$;
 BEGIN;
 SET LOCAL session_replication_role = replica;
-UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'assets' AND key = 'hot';
+UPDATE fabric_internal.world_state SET value = '100' WHERE channel = 'trade' AND namespace = 'assets'
+	AND key = 'hot';
 COMMIT;
 SQL
 is($org1->query(call('assets', 'add', 'hot', 1)),
@@ -254,7 +258,8 @@ sub plan_of
 
 	return $org1->query(<<"SQL");
 WITH p AS (SELECT fabric.endorsement_plan('trade', $more) AS plan),
-	layout AS (SELECT (SELECT string_agg(plan #>> ARRAY['EndorsersByGroups', g, '0', 'MSPID'] || CASE v WHEN '1' THEN '' ELSE '*' || v END, '+' ORDER BY g)
+	layout AS (SELECT (SELECT string_agg(plan #>> ARRAY['EndorsersByGroups', g, '0', 'MSPID']
+		|| CASE v WHEN '1' THEN '' ELSE '*' || v END, '+' ORDER BY g)
 			FROM jsonb_each_text(l->'quantities_by_group') AS q (g, v)) AS text, n
 		FROM p, LATERAL jsonb_array_elements(plan->'Layouts') WITH ORDINALITY AS x (l, n))
 SELECT string_agg(text, ' ' ORDER BY n) FROM layout

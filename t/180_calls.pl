@@ -22,7 +22,8 @@ my $network = FabricTest::start_network(
 my ($org1, $org2, $org3) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => $FabricTest::ANY_TWO);
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT fabric.put_state(key, value) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(key) $$;
 CREATE FUNCTION inner_refuse(words text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -38,10 +39,14 @@ CREATE FUNCTION raise(state text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE EXCEPTION 'raised' USING ERRCODE = state;
 END $$;
-CREATE FUNCTION assert_that(condition boolean) RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT condition, 'not so'; END $$;
-CREATE FUNCTION to_number(words text, base integer DEFAULT 10) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN words::integer; END $$;
-CREATE FUNCTION from_json(words text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN words::jsonb ->> 'a'; END $$;
-CREATE FUNCTION words(size integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', repeat(chr(228), size); END $$;
+CREATE FUNCTION assert_that(condition boolean) RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN ASSERT condition, 'not so'; END $$;
+CREATE FUNCTION to_number(words text, base integer DEFAULT 10) RETURNS integer
+	LANGUAGE plpgsql AS $$ BEGIN RETURN words::integer; END $$;
+CREATE FUNCTION from_json(words text) RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN RETURN words::jsonb ->> 'a'; END $$;
+CREATE FUNCTION words(size integer) RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '%', repeat(chr(228), size); END $$;
 CREATE FUNCTION _own() RETURNS void LANGUAGE sql AS $$ SELECT $$;
 SQL
 
@@ -276,7 +281,8 @@ DECLARE
 BEGIN
 	PERFORM fabric.invoke('trade', 'book', 'refuse', 'because');
 EXCEPTION WHEN SQLSTATE 'U0042' THEN
-	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL,
+		hint = PG_EXCEPTION_HINT;
 	RETURN state || '/' || detail || '/' || hint;
 END $$;
 SELECT pg_temp.attempt();

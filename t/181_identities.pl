@@ -20,7 +20,9 @@ my $network = FabricTest::start_network(
 my ($org1) = $network->nodes;
 
 $network->deploy('trade', 'book', <<'SQL', policy => "'Org1MSP.peer'" =~ s/^(.*)$/OR($1)/r);
-CREATE FUNCTION who() RETURNS text LANGUAGE sql AS $$ SELECT substring(convert_from(decode(fabric.get_client_id(), 'base64'), 'UTF8') FROM 'CN=([a-z]+)') $$;
+CREATE FUNCTION who() RETURNS text
+	LANGUAGE sql AS $$ SELECT substring(convert_from(decode(fabric.get_client_id(), 'base64'), 'UTF8')
+	FROM 'CN=([a-z]+)') $$;
 CREATE FUNCTION sign(key text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM fabric.put_state(key, who());
@@ -325,7 +327,9 @@ subtest 'opened identities' => sub {
 	# another current role has the grant, but not the passphrase
 	$org1->query(<<'SQL');
 GRANT other TO app;
-CREATE FUNCTION public.as_other() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$ SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => 'carol'), 'UTF8') $$;
+CREATE FUNCTION public.as_other() RETURNS text
+	LANGUAGE sql SECURITY DEFINER AS $$
+	SELECT convert_from(fabric.evaluate_transaction('trade', 'book', 'who', identity => 'carol'), 'UTF8') $$;
 ALTER FUNCTION public.as_other() OWNER TO other;
 SQL
 	$client = direct('app', '-c fabric.session_identity=on');

@@ -20,15 +20,24 @@ my $network = FabricTest::start_network(
 my ($org1, $org2) = $network->nodes;
 
 $network->deploy('trade', 'secrets', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
-CREATE FUNCTION the_value() RETURNS text LANGUAGE sql AS $$ SELECT convert_from(fabric.get_transient('value'), 'UTF8') $$;
-CREATE FUNCTION message() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'message %', the_value(); END $$;
-CREATE FUNCTION detail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with detail' USING DETAIL = the_value(); END $$;
-CREATE FUNCTION hint() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with hint' USING HINT = the_value(); END $$;
-CREATE FUNCTION number() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN the_value()::integer; END $$;
-CREATE FUNCTION as_json() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (the_value())::jsonb ->> 'a'; END $$;
-CREATE FUNCTION part() RETURNS numeric LANGUAGE sql AS $$ SELECT substr(the_value(), 3, 12)::numeric $$;
-CREATE FUNCTION assertion() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT false, the_value(); END $$;
-CREATE FUNCTION failure(state text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'failure %', the_value() USING ERRCODE = state; END $$;
+CREATE FUNCTION the_value() RETURNS text
+	LANGUAGE sql AS $$ SELECT convert_from(fabric.get_transient('value'), 'UTF8') $$;
+CREATE FUNCTION message() RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'message %', the_value(); END $$;
+CREATE FUNCTION detail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with detail'
+	USING DETAIL = the_value(); END $$;
+CREATE FUNCTION hint() RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'with hint' USING HINT = the_value(); END $$;
+CREATE FUNCTION number() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN RETURN the_value()::integer;
+	END $$;
+CREATE FUNCTION as_json() RETURNS text
+	LANGUAGE plpgsql AS $$ BEGIN RETURN (the_value())::jsonb ->> 'a'; END $$;
+CREATE FUNCTION part() RETURNS numeric
+	LANGUAGE sql AS $$ SELECT substr(the_value(), 3, 12)::numeric $$;
+CREATE FUNCTION assertion() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ASSERT false, the_value();
+	END $$;
+CREATE FUNCTION failure(state text) RETURNS void
+	LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'failure %', the_value() USING ERRCODE = state; END $$;
 CREATE FUNCTION endless() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	LOOP
@@ -37,8 +46,10 @@ BEGIN
 		END IF;
 	END LOOP;
 END $$;
-CREATE FUNCTION says() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'says %', the_value(); RAISE WARNING 'says %', the_value(); RAISE EXCEPTION 'no'; END $$;
-CREATE FUNCTION plain(key text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'plain %', key; END $$;
+CREATE FUNCTION says() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE LOG 'says %', the_value();
+	RAISE WARNING 'says %', the_value(); RAISE EXCEPTION 'no'; END $$;
+CREATE FUNCTION plain(key text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'plain %', key;
+	END $$;
 SQL
 
 Fabric::Pki::create_key($org1->path('client.key'));

@@ -298,7 +298,8 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	RETURN SQLSTATE;
 END $$;
-SELECT string_agg(DISTINCT state, ' '), count(*), count(*) FILTER (WHERE state LIKE 'stored%') FROM damaged, LATERAL (SELECT try(bytes) AS state OFFSET 0) t;
+SELECT string_agg(DISTINCT state, ' '), count(*), count(*) FILTER (WHERE state LIKE 'stored%')
+	FROM damaged, LATERAL (SELECT try(bytes) AS state OFFSET 0) t;
 SQL
 like($tried, qr/^[^|]*\bLF405\b[^|]*\|400\|\d+$/, "blocks with random damage are refused: $tried");
 unlike($tried, qr/[^|]*\b(LF9|XX|57|53)/, 'no damage is reported as a failure of the node');

@@ -16,8 +16,10 @@ use Test::More;
 my $network = start_network(orgs => 2, orderers => 1, channel => 'trade');
 my ($orderer, $peer) = $network->nodes;
 $network->deploy('trade', 'cc', <<'SQL', policy => "OR('Org1MSP.peer', 'Org2MSP.peer')");
-CREATE FUNCTION put(key text, value text) RETURNS void LANGUAGE sql AS $$ SELECT put_state(key, value) $$;
-CREATE FUNCTION fill(key text, size int) RETURNS void LANGUAGE sql AS $$ SELECT put_state(key, repeat(key, size)) $$;
+CREATE FUNCTION put(key text, value text) RETURNS void
+	LANGUAGE sql AS $$ SELECT put_state(key, value) $$;
+CREATE FUNCTION fill(key text, size int) RETURNS void
+	LANGUAGE sql AS $$ SELECT put_state(key, repeat(key, size)) $$;
 CREATE FUNCTION get(key text) RETURNS text LANGUAGE sql AS $$ SELECT get_state_text(key) $$;
 SQL
 
@@ -57,7 +59,9 @@ sub fingerprint
 	my ($query) = @_;
 
 	return $query->(<<'SQL');
-SELECT c.height, encode(c.current_block_hash, 'hex'), (SELECT encode(commit_hash, 'hex') FROM fabric.blocks WHERE channel = 'trade' AND number = c.height - 1), encode(fabric.state_digest('trade'), 'hex')
+SELECT c.height, encode(c.current_block_hash, 'hex'), (SELECT encode(commit_hash, 'hex')
+	FROM fabric.blocks WHERE channel = 'trade' AND number = c.height - 1),
+	encode(fabric.state_digest('trade'), 'hex')
 FROM fabric.chain_info('trade') c
 SQL
 }
@@ -126,7 +130,8 @@ is(outcome(<<"SQL"), "trade\n$height", 'a mirror is made from a file');
 CREATE TEMP TABLE block (number bigint, block bytea);
 \\copy block FROM '$file'
 SELECT fabric.join_channel(block, 'import') FROM block WHERE number = 0;
-SELECT count(*) FROM (SELECT block FROM block ORDER BY number) b, LATERAL fabric.import_block('trade', b.block) i;
+SELECT count(*) FROM (SELECT block FROM block ORDER BY number) b,
+	LATERAL fabric.import_block('trade', b.block) i;
 SQL
 is( fingerprint(\&on_mirror),
 	fingerprint(sub { $orderer->query(@_) }),

@@ -23,7 +23,8 @@ BEGIN
 	PERFORM fabric.put_state(id, value::text);
 	RETURN value;
 END $$;
-CREATE FUNCTION put(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, 'x')::text $$;
+CREATE FUNCTION put(id text) RETURNS text
+	LANGUAGE sql AS $$ SELECT fabric.put_state(id, 'x')::text $$;
 SQL
 
 sub column

@@ -43,8 +43,12 @@ sub deploy_at
 	my ($name, $policy, @nodes) = @_;
 	my $package = $org1->query(
 		"SELECT encode(fabric.package_chaincode('$name', " . literal(<<'SQL') . "), 'hex')");
-CREATE FUNCTION put(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, value); SELECT 'stored' $$;
-CREATE FUNCTION add(id text, value text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.put_state(id, (fabric.get_state_text(id)::int + value::int)::text); SELECT 'added' $$;
+CREATE FUNCTION put(id text, value text) RETURNS text
+	LANGUAGE sql AS $$ SELECT fabric.put_state(id, value); SELECT 'stored' $$;
+CREATE FUNCTION add(id text, value text) RETURNS text
+	LANGUAGE sql AS $$
+	SELECT fabric.put_state(id, (fabric.get_state_text(id)::int + value::int)::text);
+	SELECT 'added' $$;
 CREATE FUNCTION get(id text) RETURNS text LANGUAGE sql AS $$ SELECT fabric.get_state_text(id) $$;
 SQL
 	my $definition = "'trade', '$name', '1', 1";
@@ -203,7 +207,9 @@ subtest 'a policy requires two identities of one organization' => sub {
 		@node{qw(org1peer1 org2peer1 org2peer2 org3peer1)});
 	$org1->query("SELECT fabric.invoke('trade', 'pair', 'put', 'a', 'b')");
 	is($org1->query(<<'SQL'), '2', 'both nodes have signed');
-SELECT count(DISTINCT e) FROM fabric.transactions t, jsonb_path_query(fabric.decode_block(fabric.get_block('trade', t.block_number)), '$.**.endorsements[*].endorser') e
+SELECT count(DISTINCT e)
+	FROM fabric.transactions t,
+	jsonb_path_query(fabric.decode_block(fabric.get_block('trade', t.block_number)), '$.**.endorsements[*].endorser') e
 WHERE t.channel = 'trade' AND t.chaincode = 'pair'
 SQL
 	is( $org1->query(

@@ -6,7 +6,7 @@ package FabricFuzz;
 #
 #   my $fuzz = FabricFuzz->new($node, $seed);    # $node: a Fabric::Node, for its catalogs
 #   $fuzz->expression;                           # a query that gives one text
-#   $fuzz->program('f1');                        # a CREATE FUNCTION without parameters that gives one text
+#   $fuzz->program('f1');                        # a CREATE FUNCTION that returns one text
 
 use strict;
 use warnings;
@@ -20,7 +20,8 @@ my %literals = (
 	int4 => [qw(0 1 -1 2 3 5 8 17 100 2147483647 -2147483648)],
 	int8 => [qw(0 1 -1 2 12 1000 9223372036854775807 -9223372036854775808)],
 	numeric => [
-		qw(0 1 -1 0.1 2.50 3.14159265358979 123456789012345678901234567890 1e-20 NaN Infinity -Infinity 0.000)
+		qw(0 1 -1 0.1 2.50 3.14159265358979 123456789012345678901234567890 1e-20 NaN Infinity
+		  -Infinity 0.000)
 	],
 	float4 => [qw(0 -0 1 0.1 -2.5 3.4e38 1e-40 NaN Infinity)],
 	float8 => [qw(0 -0 1 0.1 0.2 -2.5 1e308 4.9e-324 NaN -Infinity 1234567.891)],
@@ -180,9 +181,12 @@ sub read_functions
 
 	foreach my $row (rows($node, <<"SQL"))
 WITH n AS ($type_names)
-SELECT p.proname, p.prokind, p.proretset, p.provolatile, r.name, coalesce((SELECT string_agg(n.name, ' ' ORDER BY i) FROM unnest(p.proargtypes) WITH ORDINALITY a (t, i) JOIN n ON n.oid = a.t), '')
+SELECT p.proname, p.prokind, p.proretset, p.provolatile, r.name,
+	coalesce((SELECT string_agg(n.name, ' ' ORDER BY i)
+	FROM unnest(p.proargtypes) WITH ORDINALITY a (t, i) JOIN n ON n.oid = a.t), '')
 FROM pg_proc p JOIN n r ON r.oid = p.prorettype
-WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a') AND p.provariadic = 0 AND p.pronargs <= 5
+WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a') AND p.provariadic = 0
+	AND p.pronargs <= 5
   AND NOT EXISTS (SELECT FROM pg_aggregate g WHERE g.aggfnoid = p.oid AND g.aggkind <> 'n')
 ORDER BY p.proname, p.oid::regprocedure::text
 SQL
@@ -211,7 +215,8 @@ sub read_operators
 	foreach my $row (rows($node, <<"SQL"))
 WITH n AS ($type_names)
 SELECT o.oprname, r.name, coalesce(a.name, ''), b.name, p.provolatile
-FROM pg_operator o JOIN n r ON r.oid = o.oprresult LEFT JOIN n a ON a.oid = o.oprleft JOIN n b ON b.oid = o.oprright JOIN pg_proc p ON p.oid = o.oprcode
+FROM pg_operator o JOIN n r ON r.oid = o.oprresult LEFT JOIN n a ON a.oid = o.oprleft
+	JOIN n b ON b.oid = o.oprright JOIN pg_proc p ON p.oid = o.oprcode
 WHERE o.oprnamespace = 'pg_catalog'::regnamespace
 ORDER BY o.oprname, 3, 4
 SQL

@@ -5,9 +5,12 @@ package FabricTest;
 # template that the first test of a run makes, with the extension in its database.
 #
 #   use FindBin; use lib $FindBin::Bin; use FabricTest;
-#   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade', settings => "fabric.raft_log_tail = 10\n");
+#   my $network = FabricTest::start_network(orgs => 3, orderers => 3, channel => 'trade',
+#       settings => "fabric.raft_log_tail = 10\n");
 #   my ($org1, $org2) = $network->nodes;
-#   my %node = map { $_->{name} => $_ } FabricTest::start_network(peers_per_org => 2, orderer_org => 1)->nodes;  # org1peer1 ... orderer3
+#   # org1peer1 ... orderer3
+#   my $other = FabricTest::start_network(peers_per_org => 2, orderer_org => 1);
+#   my %node = map { $_->{name} => $_ } $other->nodes;
 #   is($org1->query('SELECT ...'), 'expected');           # as superuser; dies with the server's error
 #   my ($out, $error, $status) = $org1->try_query('...'); # the same without dying
 #   $org1->cluster->poll_query_until('fabric', '...');    # everything that PostgreSQL::Test::Cluster can do
@@ -269,9 +272,12 @@ sub fingerprint
 
 	return $node->query(<<"SQL");
 SELECT b.number + 1, encode(b.block_hash, 'hex'), encode(b.commit_hash, 'hex'),
-	   (SELECT md5(string_agg(row(namespace, key, value, metadata, block_number, position)::text, '' ORDER BY namespace, key))
-		FROM fabric_internal.world_state WHERE channel = $name AND (b.number > 0 OR block_number = 0)),
-	   (SELECT md5(string_agg(row(block_number, position, validation_code, tx_id)::text, '' ORDER BY block_number, position))
+	   (SELECT md5(string_agg(row(namespace, key, value, metadata, block_number, position)::text, ''
+	   	ORDER BY namespace, key))
+		FROM fabric_internal.world_state
+			WHERE channel = $name AND (b.number > 0 OR block_number = 0)),
+	   (SELECT md5(string_agg(row(block_number, position, validation_code, tx_id)::text, ''
+	   	ORDER BY block_number, position))
 		FROM fabric_internal.transaction WHERE channel = $name)
 FROM fabric_internal.block b WHERE b.channel = $name ORDER BY b.number DESC LIMIT 1
 SQL

@@ -8,8 +8,8 @@ package FabricWire;
 # of writing.
 #
 #   my $client = FabricWire::identity('Org1MSP', 'client.pem', 'client.key');
-#   my $parts = FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0', creator => $client,
-#                                       endorsers => [$peer1, $peer2], writes => { key => 'value' });
+#   my $parts = FabricWire::transaction(channel => 'trade', chaincode => 'cc', version => '1.0',
+#       creator => $client, endorsers => [$peer1, $peer2], writes => { key => 'value' });
 #   my $signature = FabricWire::sign($client, $parts->{payload});
 
 use strict;
@@ -124,7 +124,8 @@ sub get
 
 our $RAFT_APPEND = 5;
 
-# a message as core/raft/raft_message.c writes it; entries: [term, kind, payload], head: of a snapshot
+# a message as core/raft/raft_message.c writes it; entries: [term, kind, payload], head: of a
+# snapshot
 sub raft_message
 {
 	my (%m) = @_;

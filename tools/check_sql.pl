@@ -215,7 +215,8 @@ sub self_test
 {
 	my $good = <<'SQL';
 -- a comment; with a semicolon
-CREATE FUNCTION fabric.f(a int, b text DEFAULT 'x;y') RETURNS text AS $$ SELECT ';' $$ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE;
+CREATE FUNCTION fabric.f(a int, b text DEFAULT 'x;y') RETURNS text AS $$ SELECT ';' $$
+	LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION fabric.f(int, text) IS 'what it''s for';
 CREATE VIEW fabric.v AS SELECT 1 AS one;
 COMMENT ON VIEW fabric.v IS 'a view';

@@ -38,7 +38,8 @@ GRANT SELECT ON fabric.chaincodes, fabric.raft_evidence, fabric.stat_orderer,
 	fabric.stat_orderer_followers, fabric.channels, fabric.blocks, fabric.transactions,
 	fabric.world_state, fabric.history, fabric.events, fabric.organizations, fabric.nodes,
 	fabric.stat_channel, fabric.stat_conditions, fabric.stat_workers, fabric.stat_validation,
-	fabric.stat_relay, fabric.stat_validation_work, fabric.stat_work, fabric.stat_notifications TO fabric_client,
+	fabric.stat_relay, fabric.stat_validation_work, fabric.stat_work,
+		fabric.stat_notifications TO fabric_client,
 	fabric_admin;
 
 -- fabric_admin: what else administrators of the node may do. Only superusers may call

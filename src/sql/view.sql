@@ -1,4 +1,5 @@
--- view: what users read. The reader of a view calls its functions, so the roles that may read a view
+-- view: what users read. The reader of a view calls its functions, so the roles that may read a
+-- view
 -- may call its functions.
 
 CREATE FUNCTION fabric_internal.tx_id_text(tx_id bytea) RETURNS text

@@ -15,7 +15,8 @@ use IO::Socket::INET;
 use POSIX ();
 
 our @EXPORT_OK =
-  qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port run capture start finish hold_signals check_signals slurp spew);
+  qw(top bindir pgxs_directory server_user become_server_user give_to_server_user free_port
+  run capture start finish hold_signals check_signals slurp spew);
 
 my $TOP = realpath(dirname(__FILE__) . '/../../..');
 my %config;

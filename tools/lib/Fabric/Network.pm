@@ -410,8 +410,10 @@ sub enroll
 	  if $self->{facts}{foreign_authorities};
 	my $request = create_request($key_path, "/CN=$label");
 	return $self->home_of($node)->query(<<"SQL");
-WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{org}', ${\ literal($label)}, ${\ literal($kind)}) AS secret)
-SELECT fabric.ca_enroll('ca.$node->{org}', ${\ literal($label)}, secret, ${\ literal($request)}, valid_for => '10 years') FROM registered;
+WITH registered AS MATERIALIZED (SELECT fabric.ca_register('ca.$node->{org}',
+	${\ literal($label)}, ${\ literal($kind)}) AS secret)
+SELECT fabric.ca_enroll('ca.$node->{org}',
+	${\ literal($label)}, secret, ${\ literal($request)}, valid_for => '10 years') FROM registered;
 SQL
 }
 
@@ -539,7 +541,8 @@ sub fingerprint
 
 	return $node->query(<<"SQL");
 SELECT c.height, encode(c.current_block_hash, 'hex'),
-	   (SELECT encode(b.commit_hash, 'hex') FROM fabric.blocks b WHERE b.channel = $name AND b.number = c.height - 1),
+	   (SELECT encode(b.commit_hash, 'hex') FROM fabric.blocks b WHERE b.channel = $name
+	   	AND b.number = c.height - 1),
 	   encode(fabric.state_digest($name), 'hex')
 FROM fabric.chain_info($name) c
 SQL

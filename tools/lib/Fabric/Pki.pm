@@ -15,7 +15,8 @@ use File::Temp   qw(tempdir);
 use POSIX        qw(strftime);
 
 our @EXPORT_OK =
-  qw(create_key create_request create_authority certify certify_between issue issue_tls create_test_organization);
+  qw(create_key create_request create_authority certify certify_between issue issue_tls
+  create_test_organization);
 
 # a P-256 key in PKCS #8 PEM, readable by its owner only
 sub create_key

@@ -80,7 +80,8 @@ sub register_all
 \\set n :client_id + 1 + $SESSIONS * :i
 \\set i :i + 1
 \\if :n <= $self->{vehicles}
-SELECT fabric.invoke('$CHANNEL', '$CHAINCODE', 'create_vehicle', id, make, model, year, owner, price) FROM vehicle_import WHERE number = :n;
+SELECT fabric.invoke('$CHANNEL', '$CHAINCODE', 'create_vehicle', id, make, model, year, owner, price)
+	FROM vehicle_import WHERE number = :n;
 \\endif
 SQL
 	my $result = run_load(
