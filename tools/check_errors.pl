@@ -4,7 +4,7 @@
 #   tools/check_errors.pl               check the tree
 #   tools/check_errors.pl --self-test   prove that each rule can fail
 #
-# Rules, for every file under src/server:
+# Rules, for every file under src:
 #   - What the server finds out by itself is raised with ereport: no function fills an FbError with
 #     fb_fail and throws it. (LOCATION, translation and length are PostgreSQL's own then.)
 #   - errmsg, errdetail and errhint have a constant format, for xgettext; a text that is made
@@ -12,8 +12,8 @@
 #   - A constant format has no INT64_FORMAT or UINT64_FORMAT, which differ between platforms: %lld
 #     and %llu with a cast.
 #   - The status of an error is given with fb_errcode.
-#   - Message style: a primary message begins in lower case and has no period; detail and hint are
-#     sentences; a word outside the allowed ones is "unrecognized", not "unknown".
+#   - Message style, also of FbError: a primary message begins in lower case and has no period;
+#     detail and hint are sentences; a word outside the allowed ones is "unrecognized", not "unknown".
 use strict;
 use warnings;
 use File::Find;
@@ -49,10 +49,10 @@ sub in_parentheses
 	return '';
 }
 
-# the first argument of a list
-sub first_argument
+# an argument of a list, by its number from 1
+sub argument
 {
-	my ($list) = @_;
+	my ($list, $number) = @_;
 	my ($argument, $depth) = ('', 0);
 
 	while ($list =~ /\G("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[^"'])/g)
@@ -61,7 +61,12 @@ sub first_argument
 
 		$depth++ if $token eq '(';
 		$depth-- if $token eq ')';
-		last if $token eq ',' && $depth == 0;
+		if ($token eq ',' && $depth == 0)
+		{
+			last if --$number == 0;
+			$argument = '';
+			next;
+		}
 		$argument .= $token;
 	}
 	return $argument =~ s/^\s+|\s+$//gr;
@@ -83,12 +88,21 @@ sub judge_format
 	  if $text eq '%s';
 	push @problems, "$call: write %lld or %llu and cast: INT64_FORMAT differs between platforms"
 	  if $format =~ /INT64_FORMAT/;
-	push @problems, "$call: \"unrecognized\", not \"unknown\": $text" if $text =~ /\bunknown\b/;
+	return (@problems, judge_words($call, $call eq 'errmsg', $format, $text));
+}
 
-	if ($call eq 'errmsg')
+# the complaints about the words of a primary message, or of a detail or hint
+sub judge_words
+{
+	my ($call, $primary, $format, $text) = @_;
+	my @problems;
+
+	push @problems, "$call: \"unrecognized\", not \"unknown\": $text" if $text =~ /\bunknown\b/;
+	if ($primary)
 	{
-		push @problems, "errmsg: no period at the end: $text" if $text =~ /[^.]\.$/;
-		push @problems, "errmsg: begin in lower case: $text" if $text  =~ /^[A-Z][a-z]+ /;
+		push @problems, "$call: no period at the end: $text" if $text =~ /[^.]\.$/;
+		push @problems, "$call: begin in lower case: $text"
+		  if $text =~ /^(?!(?:Raft|Kafka) )[A-Z][a-z]+ /;
 	}
 	elsif ($text ne '%s')
 	{
@@ -114,7 +128,16 @@ sub judge_source
 		my ($call, $at, $start) = ($1, $-[0], pos $text);
 
 		$complain->($at, $_)
-		  foreach judge_format($call, first_argument(in_parentheses($text, $start)));
+		  foreach judge_format($call, argument(in_parentheses($text, $start), 1));
+	}
+	while ($text =~ /\b(fb_fail|fb_error_detail|fb_error_hint)\s*(?=\()/g)
+	{
+		my ($call, $at, $start) = ($1, $-[0], pos $text);
+		my $format = argument(in_parentheses($text, $start), $call eq 'fb_fail' ? 3 : 2);
+		my $words = join '', $format =~ /"((?:\\.|[^"\\])*)"/g;
+
+		next if $format !~ /^"/ || $words !~ /[a-z]{3}/;
+		$complain->($at, $_) foreach judge_words($call, $call eq 'fb_fail', $format, $words);
 	}
 	$complain->($-[0], 'errcode(error_sqlstate()): use fb_errcode')
 	  while $text =~ /\berrcode\s*\(\s*error_sqlstate\b(?=[^?]*?\)\s*\)\s*,)/g;
@@ -142,7 +165,7 @@ sub check_tree
 	my ($top) = @_;
 	my ($files, $bad, @found) = (0, 0);
 
-	find({ no_chdir => 1, wanted => sub { push @found, $_ if /\.[ch]$/ } }, "$top/src/server");
+	find({ no_chdir => 1, wanted => sub { push @found, $_ if /\.[ch]$/ } }, "$top/src");
 	foreach my $path (sort @found)
 	{
 		open(my $handle, '<', $path) or die "could not open $path: $!\n";
@@ -186,6 +209,21 @@ C
 			'own error that is returned',
 			sub { $_[0] =~ s/error_check.*/return fb_fail(error, FB_BUSY, "busy");/r },
 			undef
+		],
+		[
+			'text of an FbError',
+			sub { $_[0] =~ s/error_check.*/return fb_fail(error, FB_BUSY, "Unknown a", b);/r },
+			'lower case'
+		],
+		[
+			'word of an FbError',
+			sub { $_[0] =~ s/error_check.*/return fb_fail(error, FB_BUSY, "unknown a", b);/r },
+			'unrecognized'
+		],
+		[
+			'detail of an FbError',
+			sub { $_[0] =~ s/error_check.*/fb_error_detail(error, "It is busy");/r },
+			'end with a period'
 		],
 		[
 			'error of core that is thrown',

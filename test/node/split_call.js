@@ -194,7 +194,7 @@ async function checkRefusals(client)
 	let strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('NobodyMSP', certificate) });
 	await refused(endorse(client, strange), 'LF104', /NobodyMSP/, 'a client of an unknown organization');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org2MSP', certificate) });
-	await refused(endorse(client, strange), 'LF105', /unknown authority "CN=ca.org1/, 'a client of another organization than its certificate');
+	await refused(endorse(client, strange), 'LF105', /unrecognized authority "CN=ca.org1/, 'a client of another organization than its certificate');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: Buffer.from('stranger') });
 	await refused(endorse(client, strange), 'LF002', /msp.SerializedIdentity/, 'a creator that is no identity');
 	strange = await propose(client, 'vehicles', 'vehicle_exists', ['R1'], { as: wire.identity('Org1MSP', fs.readFileSync(process.env.FABRIC_EXPIRED_CERTIFICATE)) });

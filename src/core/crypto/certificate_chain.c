@@ -278,7 +278,7 @@ crypto_chain_find(const CryptoCertificate *certificate, const CryptoTrust *trust
 	chain->length = 0;
 	FB_TRY(check_self(certificate, at, error));
 	search.reason = fb_fail(&search.why, FB_INVALID_CERTIFICATE,
-							"certificate \"%s\" is signed by unknown authority \"%s\"",
+							"certificate \"%s\" is signed by unrecognized authority \"%s\"",
 							certificate->subject.text, certificate->issuer.text);
 	for (size_t i = 0; i < trust->roots_count && !is_root; i++)
 		is_root = fb_bytes_equal(trust->roots[i]->der, certificate->der);

@@ -66,7 +66,7 @@ admission_check_canonical(const Envelope *envelope, FbError *error)
 	fb_error_detail(error, "%s.", why.message);
 	fb_error_hint(
 		error,
-		"An envelope is a payload and a signature in protobuf's canonical encoding, without unknown fields.");
+		"An envelope is a payload and a signature in protobuf's canonical encoding, without unrecognized fields.");
 	return FB_MALFORMED_MESSAGE;
 }
 
