@@ -2,7 +2,7 @@
  * core/rwset: builder, codec, Merkle summaries, updates, commit hash, state digest, against the
  * golden vectors of Fabric's own code (docs/wire-format.md, "Test vectors") and against each other.
  */
-#include "core/rwset/rwset.h"
+#include "core/rwset/rwset_internal.h"
 #include "unit/check.h"
 
 #define B FB_BYTES_LITERAL

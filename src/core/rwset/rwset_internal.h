@@ -203,10 +203,9 @@ extern FbStatus range_validate(FbAllocator *allocator, const MvccBlock *block,
 							   RangeSource *source, MerkleTree *tree, bool *conflict,
 							   MvccConflict *found, FbError *error);
 
-/*
- * ---- builder.c: what chaincode here cannot write, but blocks of a Fabric network contain; tests
- * make such read-write sets ----
- */
+/* ---- builder.c: writes of private data that chaincode here cannot make ---- */
+
+/* Blocks of a Fabric network contain them. Only tests make such read-write sets. */
 
 extern FbStatus rwset_builder_add_private_delete(RwSetBuilder *builder, FbBytes namespace_name,
 												 FbBytes collection, FbBytes key, FbError *error);

@@ -387,10 +387,9 @@ extern FbStatus envelope_parse(FbAllocator *allocator, FbBytes bytes, Envelope *
  */
 extern FbStatus envelope_check_tx_id(const Envelope *envelope, FbError *error);
 
-/*
- * ---- validation (transaction_check.c, transaction_limits.c;
- * core/common/validation/msgvalidation.go) ----
- */
+/* ---- transaction_check.c, transaction_limits.c: validation ---- */
+
+/* After Fabric's core/common/validation/msgvalidation.go. */
 
 typedef struct TxEndorsement
 {

@@ -223,10 +223,11 @@ typedef struct CheckedSource
  * search path.
  */
 extern void source_check(const char *text, CheckedSource *checked);
-/* the line of a position in a text; the first one is 1 */
-extern int source_line_of(const char *text, int location);
 
 /* ---- source_tokens.c ---- */
+
+/* the line of a position in a text; the first one is 1 */
+extern int source_line_of(const char *text, int location);
 
 /*
  * Check the tokens of one function, of which body_text is the body: FB_NONDETERMINISTIC_CHAINCODE

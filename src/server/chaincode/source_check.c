@@ -28,16 +28,6 @@
 #include "server/chaincode/chaincode_internal.h"
 #include "server/pg/compat.h"
 
-int
-source_line_of(const char *text, int location)
-{
-	int line = 1;
-
-	for (int i = 0; i < location && text[i] != '\0'; i++)
-		line += text[i] == '\n';
-	return line;
-}
-
 /* format: a literal */
 #define REFUSE_SOURCE(checked, location, format, ...)                    \
 	ereport(ERROR, (fb_errcode(FB_INVALID_PACKAGE),                      \

@@ -40,6 +40,16 @@ typedef struct Body
 	const char *hint;
 } Body;
 
+int
+source_line_of(const char *text, int location)
+{
+	int line = 1;
+
+	for (int i = 0; i < location && text[i] != '\0'; i++)
+		line += text[i] == '\n';
+	return line;
+}
+
 /* ---- tokens ---- */
 
 static void
