@@ -176,6 +176,7 @@ check_ids(Audit *audit, const BlockView *view, FbBytes filter, FbError *error)
 	FbBytes *tx_ids = fb_allocate_array(audit->allocator, view->data_count, sizeof(FbBytes));
 	uint8_t *codes = fb_allocate_array(audit->allocator, view->data_count, 1);
 
+	FB_ASSERT(filter.size == view->data_count);
 	if (tx_ids == NULL || codes == NULL)
 		return fb_out_of_memory(error);
 	for (size_t i = 0; i < view->data_count; i++)
@@ -240,6 +241,7 @@ find_updates(Audit *audit, const BlockView *view, FbBytes filter, MvccResult *re
 		fb_allocate_array(audit->allocator, view->data_count, sizeof(MvccTransaction));
 	MvccBlock *block;
 
+	FB_ASSERT(filter.size == view->data_count);
 	*complete = false;
 	if (transactions == NULL)
 		return fb_out_of_memory(error);

@@ -77,6 +77,7 @@ msp_manager_create(size_t identities_max, FbAllocator *allocator, MspManager **m
 static void
 list_remove(EntryList *list, CacheEntry *entry)
 {
+	FB_ASSERT(list->count > 0);
 	if (entry->newer != NULL)
 		entry->newer->older = entry->older;
 	else

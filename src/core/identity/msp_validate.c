@@ -245,6 +245,7 @@ identity_check(Identity *identity, const Msp *msp, const CryptoCertificate *cert
 	if (chain.length < 2)
 		return fb_fail(error, FB_INVALID_IDENTITY, "certificate \"%s\" has no issuer",
 					   crypto_certificate_subject(certificate));
+	FB_ASSERT(chain.certificates[0] == certificate);
 	issuer = chain.certificates[1];
 	if (msp_is_inner(msp, issuer))
 		return fb_fail(

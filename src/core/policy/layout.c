@@ -217,10 +217,12 @@ keep_chosen(LayoutSearch *search)
 		fb_allocate_array(search->allocator, search->chosen_count, sizeof(*endorsers));
 	uint32_t mask = 0;
 
+	FB_ASSERT(search->layouts_count < search->layouts_max);
 	if (endorsers == NULL)
 		return fb_out_of_memory(search->error);
 	for (size_t i = 0; i < search->chosen_count; i++)
 	{
+		FB_ASSERT(search->chosen[i] < FB_POLICY_ENDORSERS_MAX);
 		endorsers[i] = search->chosen[i];
 		mask |= UINT32_C(1) << search->chosen[i];
 	}

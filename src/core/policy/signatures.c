@@ -133,6 +133,7 @@ slot_identity(PolicySignatureSet *set, size_t index)
 {
 	SignerSlot *slot = &set->slots[index];
 
+	FB_ASSERT(index < set->count);
 	if (!slot->identified)
 	{
 		slot->identity_status = msp_manager_identity(set->msps, set->signatures[index].identity,
@@ -178,6 +179,7 @@ slot_is_valid(PolicySignatureSet *set, size_t index)
 	bool valid = false;
 	FbStatus status;
 
+	FB_ASSERT(index < set->count);
 	if (slot->state != SIGNER_UNKNOWN)
 		return slot->state == SIGNER_VALID;
 	identity = slot_identity(set, index);

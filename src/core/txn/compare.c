@@ -331,6 +331,11 @@ merge_items(Differences *differences, size_t response_index, const Items *expect
 
 	while (i < expected->count || j < actual->count)
 	{
+		/* both are in the order of flatten_response */
+		FB_ASSERT(i == 0 || i == expected->count ||
+				  compare_places(&expected->items[i - 1], &expected->items[i]) <= 0);
+		FB_ASSERT(j == 0 || j == actual->count ||
+				  compare_places(&actual->items[j - 1], &actual->items[j]) <= 0);
 		int order = i == expected->count ? 1
 					: j == actual->count ? -1
 										 : compare_places(&expected->items[i], &actual->items[j]);

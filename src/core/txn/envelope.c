@@ -308,6 +308,8 @@ envelope_assemble(FbAllocator *allocator, const ProposalView *proposal,
 	Protos__Transaction transaction = PROTOS__TRANSACTION__INIT;
 	FbBytes bytes;
 
+	/* a view that proposal_build or proposal_parse has made */
+	FB_ASSERT(proposal->channel_header.size > 0 && proposal->signature_header.size > 0);
 	memset(payload, 0, sizeof(*payload));
 	FB_TRY(check_responses(responses, responses_count, error));
 	endorsed.proposal_response_payload = proto_data(responses[0].payload);

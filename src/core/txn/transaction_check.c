@@ -274,6 +274,7 @@ list_written_namespaces(FbAllocator *allocator, TxView *view, const NamedSet *so
 	{
 		const RwSetNamespace *set = sorted[i].set;
 
+		FB_ASSERT(i == 0 || fb_bytes_compare(sorted[i - 1].name, sorted[i].name) <= 0);
 		if (set != NULL && !rwset_namespace_writes(set))
 			continue;
 		if (count > 0 && fb_bytes_equal(written[count - 1].name, sorted[i].name))
