@@ -229,6 +229,20 @@ out_of_memory(void)
 	free((void *) previous.data);
 }
 
+/* blocks with a header and nothing else: they have neither transactions nor codes */
+static void
+test_empty_blocks(void)
+{
+	static const FbBytes blocks[] = {FB_BYTES_LITERAL("\x0a\x00"),
+									 FB_BYTES_LITERAL("\x0a\x02\x08\x01")};
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+	{
+		CHECK(problems(blocks[i], FB_BYTES_EMPTY, NULL, 100, false, NULL) > 1);
+		CHECK(problems(blocks[i], FB_BYTES_EMPTY, bundle, 100, false, NULL) > 1);
+	}
+}
+
 int
 main(void)
 {
@@ -251,6 +265,7 @@ main(void)
 	CHECK_TEST(flip(6, 5, NULL, 1));
 	CHECK_TEST(flip(9, 8, bundle, 5));
 	CHECK_TEST(rebuilt());
+	CHECK_TEST(test_empty_blocks());
 	CHECK_TEST(out_of_memory());
 
 	config_bundle_destroy(bundle);

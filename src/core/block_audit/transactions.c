@@ -202,7 +202,7 @@ FbStatus
 audit_transactions(Audit *audit, const BlockView *view, FbError *error)
 {
 	FbBytes filter = view->metadata[COMMON__BLOCK_METADATA_INDEX__TRANSACTIONS_FILTER];
-	bool has_codes = filter.size == view->data_count;
+	bool has_codes = filter.size > 0 && filter.size == view->data_count;
 
 	if (filter.size > 0 && !has_codes)
 		audit_problem(audit, -1, "validation_code",
