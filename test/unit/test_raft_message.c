@@ -108,21 +108,25 @@ static void
 check_versions(const RaftMessage *message)
 {
 	const uint8_t own = RAFT_MESSAGE_VERSION;
+	const uint8_t oldest = 3; /* of the versions that this node understands */
 	uint8_t type = (uint8_t) message->type;
+	uint8_t needs;
 	RaftMessage decoded;
 	FbBytes bytes;
 
 	CHECK_STATUS(raft_message_encode(&arena.allocator, message, &bytes, NULL), FB_OK);
-	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 0, &decoded), FB_OK);
+	needs = bytes.data[2];
+	CHECK(needs >= oldest && needs <= own);
+	CHECK_STATUS(decode_as(bytes, own, needs, type, 0, 0, &decoded), FB_OK);
 	CHECK(decoded.version == own);
 
 	/* newer: unknown parts that may be ignored are ignored, and the rest is unchanged */
 	for (size_t more_bytes = 0; more_bytes < 20; more_bytes++)
 	{
-		CHECK_STATUS(decode_as(bytes, own + 1, own, type, 0, more_bytes, &decoded), FB_OK);
+		CHECK_STATUS(decode_as(bytes, own + 1, needs, type, 0, more_bytes, &decoded), FB_OK);
 		CHECK(decoded.version == own + 1 && same_message(message, &decoded));
 	}
-	CHECK_STATUS(decode_as(bytes, 255, own, type, 0xFFC0, 9, &decoded), FB_OK);
+	CHECK_STATUS(decode_as(bytes, 255, needs, type, 0xFFC0, 9, &decoded), FB_OK);
 	CHECK(decoded.version == 255 && same_message(message, &decoded));
 
 	/* newer, with a part that must not be ignored: dropped, whatever the rest is */
@@ -132,19 +136,19 @@ check_versions(const RaftMessage *message)
 	CHECK_STATUS(decode_as(bytes, 255, 255, 0, 0xFFFF, 3, &decoded), FB_OTHER_VERSION);
 
 	/* older than the oldest supported version */
-	CHECK_STATUS(decode_as(bytes, own - 1, own - 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
+	CHECK_STATUS(decode_as(bytes, oldest - 1, oldest - 1, type, 0, 0, &decoded), FB_OTHER_VERSION);
 	CHECK_STATUS(decode_as(bytes, 0, 0, type, 0, 0, &decoded), FB_OTHER_VERSION);
 
 	/* in a message of this version nothing may be unknown, and its versions must be consistent */
-	CHECK_STATUS(decode_as(bytes, own, own, type, 0x40, 0, &decoded), FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(decode_as(bytes, own, own, type, 0x8000, 0, &decoded), FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(decode_as(bytes, own, own, type, 0, 1, &decoded), FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(decode_as(bytes, own, own, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
+	CHECK_STATUS(decode_as(bytes, own, needs, type, 0x40, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, needs, type, 0x8000, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, needs, type, 0, 1, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, needs, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
 				 FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(decode_as(bytes, own + 1, own, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
+	CHECK_STATUS(decode_as(bytes, own + 1, needs, RAFT_MESSAGE_TYPE_MAX + 1, 0, 0, &decoded),
 				 FB_MALFORMED_MESSAGE);
 	CHECK_STATUS(decode_as(bytes, own, own + 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
-	CHECK_STATUS(decode_as(bytes, own, own - 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(decode_as(bytes, own, oldest - 1, type, 0, 0, &decoded), FB_MALFORMED_MESSAGE);
 }
 
 /* a kind of entry of a newer version: the append that has it requires that version */

@@ -195,14 +195,9 @@ extern FbStatus raft_message_encode(FbAllocator *allocator, const RaftMessage *m
 									FbBytes *bytes, FbError *error);
 
 /*
- *   u8 'R', u8 version of the sender, u8 needs: the oldest version that can act on it, u8 type
- *   u16 flags: 1 rejected, 2 forced, 4 recovering, 8 recovered, 16 voted, 32 contradicted
- *   u64 from, to, term, index, log_term, commit_index, hint_index
- *   u64 nonce, promised_term, promised_index, leader
- *   u32 size of the configuration, and its bytes
- *   u32 size of the head, and its bytes
- *   u32 number of entries; for each: u64 term, u8 kind, u32 payload size, payload
- *   what newer versions append
+ * The inverse, for bytes that anybody may have sent. *message points into bytes, its entries array
+ * is in allocator. FB_OTHER_VERSION: this node is too old for it, or the sender for this node; the
+ * message counts as lost. Checks everything that can be checked without state: type, limits,
  * unused fields, size to the last byte, entry terms that do not fall and are not above the
  * message's. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY. That message.from is the
  * node at the other end of the connection is the host's check.
