@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # check_sql: every object of the extension script is complete: each function has volatility,
-# strictness, parallel safety, a COMMENT, an explicit decision about PUBLIC, and a test. Tables come
+# strictness, parallel safety, a COMMENT, an explicit decision about PUBLIC, and a test; one of the
+# chaincode interface (C name fabric_shim_...) is granted to fabric_chaincode or PUBLIC. Tables come
 # before functions, and privileges after everything else.
 #
 #   tools/check_sql.pl               check the files of src/sql that make joins
@@ -39,9 +40,10 @@ sub statements
 				$start = $line + ($blank =~ tr/\n//);
 			}
 			$current .=
-				$token =~ /^\$\w*\$/ ? "''"
-			  : $token =~ /^[eE]?'/  ? "'" . ($token eq "''" ? '' : 'x') . "'"
-			  :                        $token;
+				$token =~ /^\$\w*\$/            ? "''"
+			  : $token =~ /^'fabric_shim_\w+'$/ ? $token
+			  : $token =~ /^[eE]?'/             ? "'" . ($token eq "''" ? '' : 'x') . "'"
+			  :                                   $token;
 		}
 		$line += ($token =~ tr/\n//);
 	}
@@ -57,10 +59,34 @@ sub names_in_list
 	return map { s/^\s+|\s+$//gr } split /,/, $list;
 }
 
+# the same names with the types of their arguments, which a list may leave out: "a.b(int,text)", "c.d"
+sub signatures_in_list
+{
+	my ($list) = @_;
+
+	return map { lc(s/\s+//gr) } $list =~ /([\w.]+\s*(?:\([^()]*\))?)/g;
+}
+
+# the types of the arguments of CREATE FUNCTION: "(key text, OUT value bytea) ..." is "text"
+sub argument_types
+{
+	my ($rest) = @_;
+	my ($list) = $rest =~ /^\(([^()]*)\)/ or return '';
+
+	return join(
+		',',
+		map {
+			lc(s/\s+DEFAULT.*//ir =~ s/^\s*(VARIADIC )?\s*(?:IN )?\w+ /$1 ? 'variadic' : ''/ier) =~
+			  s/\s+//gr
+		  }
+		  grep { !/^\s*OUT / } split /,/,
+		$list);
+}
+
 sub check_script
 {
 	my ($script, $tests) = @_;
-	my (@functions, @relations, %comments, %decided, @problems);
+	my (@functions, @relations, %comments, %decided, %for_chaincode, @problems);
 	my ($has_function, $has_privilege);
 
 	foreach my $statement (statements($script))
@@ -105,6 +131,11 @@ sub check_script
 		  )
 		{
 			my ($list, $to) = ($1, "$2 $3");
+			$for_chaincode{$_} =
+			  1
+			  foreach $to =~ /^TO .*\b(?:fabric_chaincode|PUBLIC)\b/i
+			  ? signatures_in_list($list)
+			  : ();
 			# a grant to a role keeps PUBLIC's default right, so only a statement about PUBLIC
 			# decides
 			next unless $to =~ /\bPUBLIC\b/i;
@@ -150,6 +181,10 @@ sub check_script
 		  )
 		  unless ($decided{$name} // 0) >= $count{$name}
 		  || $decided{"schema $schema"};
+		$say->('grant it to fabric_chaincode')
+		  if $rest =~ /'fabric_shim_\w+'/
+		  && !$for_chaincode{$name}
+		  && !$for_chaincode{ "$name(" . argument_types($rest) . ')' };
 		$say->("no test in sql/, specs/, t/ or test/node names it: write one")
 		  unless $is_trigger || $tests =~ /\b\Q$short\E\b/i;
 	}
@@ -235,6 +270,27 @@ SQL
 			'grant to a role',
 			sub { $_[0] =~ s/REVOKE(.*?)FROM PUBLIC/GRANT$1TO fabric_client/r },
 			'decide about PUBLIC'
+		],
+		[
+			'shim',
+			sub { $_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r },
+			'grant it to fabric_chaincode'
+		],
+		[
+			'shim, another signature',
+			sub {
+				($_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r)
+				  . 'GRANT EXECUTE ON FUNCTION fabric.f(bytea, text) TO fabric_chaincode;';
+			},
+			'grant it to fabric_chaincode'
+		],
+		[
+			'shim, granted',
+			sub {
+				($_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r)
+				  . 'GRANT EXECUTE ON FUNCTION fabric.f(int, text) TO fabric_chaincode;';
+			},
+			undef
 		],
 		[
 			'all functions',

@@ -42,6 +42,8 @@ my %RULES = (
 	setting_name => 'call the C variable guc_ and the name of the setting without "fabric."',
 	declaration =>
 	  'put its comment before it: the formatter tears a declaration with a comment behind it apart',
+	setting_row =>
+	  'the settings of src/server/pg/guc.c and the rows of the table in docs/operations.md are the same',
 	spelling => 'American spelling, as in PostgreSQL',
 	wording => 'use the words of Fabric and PostgreSQL, and plain present-tense English',
 	reference => 'name a file of this repository, a file and function of Fabric, a paper or an RFC',
@@ -404,6 +406,25 @@ sub check_settings
 	}
 }
 
+# the settings and their table
+sub check_setting_rows
+{
+	my ($files, $say) = @_;
+	my $code = join('', map { $_->{text} } grep { $_->{name} =~ m{^src/server/.*\.c$} } @$files);
+	my ($page) = grep { $_->{name} eq 'docs/operations.md' } @$files;
+	return unless defined $page && $code ne '';
+
+	my %defined = map { $_ => 1 }
+	  without_comments($code) =~ /\b(?:define_|DefineCustom)\w+\(\s*"fabric\.(\w+)"/g;
+	my ($table) = $page->{text} =~ /^## Settings\n(.*?)(?=^## |\z)/ms;
+	my %rows = map { $_ => 1 } map { /`fabric\.(\w+)`/g } ($table // '') =~ /^\| ([^|]*)\|/mg;
+
+	$say->('setting_row', $_, $page->{name}, "fabric.$_ has no row")
+	  foreach grep { !$rows{$_} } sort keys %defined;
+	$say->('setting_row', $_, $page->{name}, "fabric.$_ does not exist")
+	  foreach grep { !$defined{$_} } sort keys %rows;
+}
+
 # ---- the formatter ----
 
 sub has_clang_format
@@ -506,6 +527,7 @@ sub findings_of
 	check_declarations(\@files, $say);
 	check_sections(\@files, $say);
 	check_settings(\@files, $say);
+	check_setting_rows(\@files, $say);
 	check_format($top, \@files, $say) if $options{format};
 	check_calls(\@files, $say, %{ $options{dropped} // {} });
 	return \%findings;
@@ -631,6 +653,16 @@ sub planted_trees
 		[ 'section', 'src/core/a/b.c' => "/*\n * ---- a heading ----\n */\n" ],
 		[ 'setting_name', 'src/server/pg/guc.c' => "\tdefine(\"fabric.a\", &guc_b, 1);\n" ],
 		[ undef, 'src/server/pg/guc.c' => "\tdefine(\"fabric.a\", &guc_a, 1);\n" ],
+		[
+			'setting_row',
+			'src/server/pg/guc.c' => "\tdefine_it(\"fabric.a\", &guc_a, 1);\n",
+			'docs/operations.md' => "## Settings\n\n| `fabric.b` | |\n"
+		],
+		[
+			undef,
+			'src/server/pg/guc.c' => "\tdefine_it(\"fabric.a\", &guc_a, 1);\n",
+			'docs/operations.md' => "## Settings\n\n| `fabric.a` | see `fabric.c` |\n"
+		],
 		[ 'spelling', 'docs/a.md' => "An organisation.\n" ],
 		[ 'spelling', 'src/core/a/b.c' => "/* unrecognised */\n" ],
 		[ 'spelling', 'sql/a.sql' => "-- its behaviour\n" ],

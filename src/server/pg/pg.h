@@ -86,9 +86,9 @@ extern void guc_on_identities_closed(void (*closed)(void));
 typedef enum WorkerKind
 {
 	WORKER_LEDGER,
-	WORKER_ORDERER
+	WORKER_ORDERER,
+	WORKER_KIND_COUNT /* not a kind */
 } WorkerKind;
-#define WORKER_KIND_COUNT 2
 
 /* a background worker of a channel, as fabric.stat_workers shows it */
 typedef struct WorkerState
@@ -759,9 +759,9 @@ typedef enum WorkProcess
 	WORK_LEDGER,
 	WORK_ORDERER,
 	WORK_RELAY,
-	WORK_LAUNCHER
+	WORK_LAUNCHER,
+	WORK_PROCESS_COUNT /* not a process */
 } WorkProcess;
-#define WORK_PROCESS_COUNT 5
 
 extern void work_install(void); /* once, from _PG_init */
 /* the kind of this process; a session by default */

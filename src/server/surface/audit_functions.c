@@ -33,7 +33,7 @@ put_block_problem(void *context, const AuditProblem *problem)
 	bool nulls[3] = {problem->tx_index < 0, false, false};
 
 	CHECK_FOR_INTERRUPTS();
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 	return true;
 }
 
@@ -77,7 +77,7 @@ put_chain_problem(void *context, int64 block_number, int64 tx_index, const char 
 					   CStringGetTextDatum(problem), CStringGetTextDatum(detail)};
 	bool nulls[4] = {block_number < 0, tx_index < 0, false, false};
 
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 }
 
 static uint64
@@ -122,7 +122,7 @@ fabric_rebuild_state(PG_FUNCTION_ARGS)
 	values[3] = Int64GetDatum((int64) rebuild.state_corrected);
 	values[4] = Int64GetDatum((int64) rebuild.history_rows);
 	values[5] = Int64GetDatum((int64) rebuild.history_corrected);
-	return result_row(fcinfo, values, nulls);
+	return RESULT_ROW(fcinfo, values, nulls);
 }
 
 static void
@@ -132,7 +132,7 @@ put_replaced(void *context, uint64 number, const char *address)
 	Datum values[2] = {Int64GetDatum((int64) number), CStringGetTextDatum(address)};
 	bool nulls[2] = {false};
 
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 }
 
 /*
@@ -159,7 +159,7 @@ put_damage(void *context, const char *relation, BlockNumber page, const char *de
 					   CStringGetTextDatum(detail)};
 	bool nulls[3] = {false};
 
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 }
 
 /* repair_tables(channel): the rows that could not be read and were removed */

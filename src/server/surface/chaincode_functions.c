@@ -118,7 +118,7 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 		{
 			/* it cannot be parsed: only the name is known */
 			memset(nulls + 1, true, sizeof(nulls) - 1);
-			tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+			RESULT_ADD(set, values, nulls);
 			continue;
 		}
 		values[1] = CStringGetTextDatum(definition->version);
@@ -131,7 +131,7 @@ fabric_list_chaincodes(PG_FUNCTION_ARGS)
 		nulls[6] = package_id == NULL;
 		values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(package_id);
 		values[7] = BoolGetDatum(package_id != NULL && package_is_installed(package_id));
-		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+		RESULT_ADD(set, values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -152,7 +152,7 @@ fabric_chaincode_settings(PG_FUNCTION_ARGS)
 		nulls[1] = rule->value == NULL;
 		values[1] = nulls[1] ? (Datum) 0 : CStringGetTextDatum(rule->value);
 		values[2] = CStringGetTextDatum(rule->reason);
-		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+		RESULT_ADD(set, values, nulls);
 	}
 	return (Datum) 0;
 }

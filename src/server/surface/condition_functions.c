@@ -38,7 +38,7 @@ fabric_internal_stat_conditions(PG_FUNCTION_ARGS)
 		values[8] = TimestampTzGetDatum(condition->since);
 		values[9] = TimestampTzGetDatum(condition->last_at);
 		values[10] = Int64GetDatum((int64) condition->count);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		RESULT_ADD(result, values, nulls);
 	}
 	return (Datum) 0;
 }

@@ -125,7 +125,7 @@ submit_transaction(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum((int64) status.block_number);
 	values[3] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
 	nulls[2] = nulls[3] = !status.committed;
-	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(RESULT_ROW(fcinfo, values, nulls));
 }
 
 /*
@@ -182,7 +182,7 @@ new_proposal(PG_FUNCTION_ARGS)
 	values[0] = PointerGetDatum(memory_text(proposal.tx_id));
 	values[1] = PointerGetDatum(memory_bytea(proposal.bytes));
 	values[2] = digest_datum(proposal.digest);
-	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(RESULT_ROW(fcinfo, values, nulls));
 }
 
 /* new_proposal(channel, chaincode, function, args, creator, transient, is_init) */
@@ -203,7 +203,7 @@ endorse_call(FunctionCallInfo fcinfo, const ProposalView *proposal)
 	values[0] = PointerGetDatum(memory_bytea(transaction.payload.bytes));
 	values[1] = digest_datum(transaction.payload.digest);
 	values[2] = PointerGetDatum(memory_bytea(transaction.result));
-	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(RESULT_ROW(fcinfo, values, nulls));
 }
 
 /* endorse(proposal, signature, endorsing_orgs) */
@@ -246,7 +246,7 @@ fabric_commit_status(PG_FUNCTION_ARGS)
 	values[1] = CStringGetTextDatum(name != NULL ? name : psprintf("%d", status.code));
 	values[2] = Int32GetDatum((int32) status.position);
 	nulls[0] = nulls[1] = nulls[2] = !status.committed;
-	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(RESULT_ROW(fcinfo, values, nulls));
 }
 
 static Datum
@@ -366,7 +366,7 @@ fabric_check_commit_readiness(PG_FUNCTION_ARGS)
 						   mismatches_array(readiness->mismatches)};
 		bool nulls[3] = {false};
 
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		RESULT_ADD(result, values, nulls);
 	}
 	return (Datum) 0;
 }

@@ -55,5 +55,5 @@ fabric_import_block(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum((int64) answer.block_number);
 	values[1] = BoolGetDatum(answer.stored);
 	values[2] = codes_jsonb(answer.counts);
-	return result_row(fcinfo, values, nulls);
+	return RESULT_ROW(fcinfo, values, nulls);
 }

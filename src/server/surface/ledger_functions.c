@@ -151,7 +151,7 @@ fabric_chain_info(PG_FUNCTION_ARGS)
 	values[0] = Int64GetDatum((int64) height);
 	values[1] = PointerGetDatum(memory_bytea(row.block_hash));
 	values[2] = PointerGetDatum(memory_bytea(row.previous_hash));
-	return result_row(fcinfo, values, nulls);
+	return RESULT_ROW(fcinfo, values, nulls);
 }
 
 /*
@@ -207,7 +207,7 @@ fabric_get_history(PG_FUNCTION_ARGS)
 		values[4] = BoolGetDatum(row.is_delete);
 		nulls[5] = row.is_delete;
 		values[5] = nulls[5] ? (Datum) 0 : PointerGetDatum(memory_bytea(row.value));
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		RESULT_ADD(result, values, nulls);
 	}
 	MemoryContextSwitchTo(caller);
 	history_scan_end(scan);
@@ -236,7 +236,7 @@ state_at_add_row(ReturnSetInfo *result, const HistoryRow *row)
 	values[2] = PointerGetDatum(memory_bytea(row->value));
 	values[3] = Int64GetDatum((int64) row->block_number);
 	values[4] = Int32GetDatum((int32) row->position);
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 }
 
 /*

@@ -26,7 +26,7 @@ endorse_proposal(FunctionCallInfo fcinfo, const ProposalView *proposal)
 	endorser_check_refusal(&endorsement);
 	values[0] = PointerGetDatum(memory_bytea(endorser_pack_response(&endorsement)));
 	values[1] = Int64GetDatum((int64) endorsement.height);
-	PG_RETURN_DATUM(result_row(fcinfo, values, nulls));
+	PG_RETURN_DATUM(RESULT_ROW(fcinfo, values, nulls));
 }
 
 /*

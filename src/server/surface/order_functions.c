@@ -200,7 +200,7 @@ fabric_internal_stat_orderer(PG_FUNCTION_ARGS)
 		nulls[column] = raft.recovery_index == 0;
 		values[column++] = Int64GetDatum((int64) raft.recovery_index);
 		values[column++] = Int64GetDatum((int64) raft.others_recovering_count);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		RESULT_ADD(result, values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -246,7 +246,7 @@ fabric_internal_stat_orderer_followers(PG_FUNCTION_ARGS)
 												   : 0));
 			nulls[7] = !leads || follower->last_contact_at == 0;
 			values[7] = TimestampTzGetDatum(follower->last_contact_at);
-			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+			RESULT_ADD(result, values, nulls);
 		}
 	}
 	return (Datum) 0;

@@ -155,7 +155,7 @@ fabric_shim_list_transient(PG_FUNCTION_ARGS)
 		values[0] = PointerGetDatum(
 			checked_text(request->transient[i].key, "the name of a transient value"));
 		values[1] = bytes_or_null(request->transient[i].value);
-		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+		RESULT_ADD(set, values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -349,7 +349,7 @@ put_page(FunctionCallInfo fcinfo, const ShimPage *page, bool text_keys)
 		values[1] = bytes_or_null(page->rows[i].value);
 		values[2] = text_keys ? PointerGetDatum(checked_text(page->bookmark, "the bookmark"))
 							  : bytes_or_null(page->bookmark);
-		tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+		RESULT_ADD(set, values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -437,7 +437,7 @@ put_history_row(void *context, const ShimHistory *write)
 	values[2] = TimestampTzGetDatum(write->created_at);
 	values[3] = BoolGetDatum(write->is_delete);
 	values[4] = Int64GetDatum((int64) write->block_number);
-	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+	RESULT_ADD(set, values, nulls);
 }
 
 Datum

@@ -147,13 +147,32 @@ argument_transient(FunctionCallInfo fcinfo, int index, const char *name, size_t 
 	return entries;
 }
 
+static void
+result_check_columns(TupleDesc description, int columns_count)
+{
+	if (description->natts != columns_count)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("function returns %d columns, but is declared with %d", columns_count,
+						description->natts),
+				 errhint("The library and the extension in this database differ in version.")));
+}
+
+void
+result_add(ReturnSetInfo *set, Datum *values, bool *nulls, int columns_count)
+{
+	result_check_columns(set->setDesc, columns_count);
+	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+}
+
 Datum
-result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
+result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int columns_count)
 {
 	TupleDesc description;
 
 	if (get_call_result_type(fcinfo, NULL, &description) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
+	result_check_columns(description, columns_count);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(description), values, nulls));
 }
 

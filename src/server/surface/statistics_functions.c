@@ -4,6 +4,8 @@
  */
 #include "server/surface/surface_internal.h"
 
+#include "server/worker/worker.h"
+
 FABRIC_FUNCTION(fabric_internal_stat_channel);
 FABRIC_FUNCTION(fabric_internal_stat_workers);
 FABRIC_FUNCTION(fabric_internal_stat_validation);
@@ -11,14 +13,6 @@ FABRIC_FUNCTION(fabric_internal_stat_relay);
 FABRIC_FUNCTION(fabric_internal_stat_notifications);
 FABRIC_FUNCTION(fabric_internal_stat_validation_work);
 FABRIC_FUNCTION(fabric_internal_stat_work);
-
-static void
-put_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
 
 /* columns of a queue: records, bytes and refused records */
 static int
@@ -83,7 +77,7 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 		nulls[column] = source[0] == '\0';
 		values[column++] = CStringGetTextDatum(source);
 		values[column] = time_or_null(source_at, &nulls[column]);
-		put_row(fcinfo, values, nulls);
+		RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -92,8 +86,6 @@ fabric_internal_stat_channel(PG_FUNCTION_ARGS)
 Datum
 fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 {
-	static const char *const kinds[WORKER_KIND_COUNT] = {"ledger", "orderer"};
-
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	{
@@ -101,7 +93,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 		Datum values[8] = {CStringGetTextDatum("launcher"), 0, Int32GetDatum((int32) pid)};
 		bool nulls[8] = {false, true, pid == 0, true, true, true, true, true};
 
-		put_row(fcinfo, values, nulls);
+		RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 	}
 	for (int i = 0; i < guc_max_channels; i++)
 	{
@@ -117,7 +109,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 			slot_worker(slot, (WorkerKind) kind, &worker);
 			if (worker.started_at == 0 && worker.last_error[0] == '\0')
 				continue; /* never started: this node does not order the channel */
-			values[0] = CStringGetTextDatum(kinds[kind]);
+			values[0] = CStringGetTextDatum(worker_kind((WorkerKind) kind)->name);
 			values[1] = CStringGetTextDatum(channel);
 			nulls[2] = worker.pid == 0;
 			values[2] = Int32GetDatum((int32) worker.pid);
@@ -127,7 +119,7 @@ fabric_internal_stat_workers(PG_FUNCTION_ARGS)
 			nulls[6] = worker.last_error[0] == '\0';
 			values[6] = nulls[6] ? (Datum) 0 : CStringGetTextDatum(worker.last_error);
 			values[7] = time_or_null(worker.last_error_at, &nulls[7]);
-			put_row(fcinfo, values, nulls);
+			RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 		}
 	}
 	return (Datum) 0;
@@ -158,7 +150,7 @@ fabric_internal_stat_validation(PG_FUNCTION_ARGS)
 			nulls[2] = name == NULL;
 			values[2] = name == NULL ? (Datum) 0 : CStringGetTextDatum(name);
 			values[3] = Int64GetDatum((int64) count);
-			put_row(fcinfo, values, nulls);
+			RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 		}
 	}
 	return (Datum) 0;
@@ -180,7 +172,7 @@ fabric_internal_stat_relay(PG_FUNCTION_ARGS)
 						   Int64GetDatum((int64) counts.refused)};
 		bool nulls[5] = {pid == 0};
 
-		put_row(fcinfo, values, nulls);
+		RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -212,7 +204,7 @@ fabric_internal_stat_notifications(PG_FUNCTION_ARGS)
 		values[4] = time_or_null(state.failing_since, &nulls[4]);
 		nulls[5] = state.last_error[0] == '\0';
 		values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(state.last_error);
-		put_row(fcinfo, values, nulls);
+		RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -247,7 +239,7 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 		values[column++] = Float8GetDatum(state.longest_us / 1000.0);
 		nulls[column] = state.blocks_count == 0;
 		values[column++] = Int64GetDatum((int64) state.longest_block_number);
-		put_row(fcinfo, values, nulls);
+		RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -256,9 +248,9 @@ fabric_internal_stat_validation_work(PG_FUNCTION_ARGS)
 Datum
 fabric_internal_stat_work(PG_FUNCTION_ARGS)
 {
-	static const char *const processes[WORK_PROCESS_COUNT] = {"session", "ledger", "orderer",
-															  "relay", "launcher"};
+	static const char *const processes[] = {"session", "ledger", "orderer", "relay", "launcher"};
 
+	StaticAssertStmt(lengthof(processes) == WORK_PROCESS_COUNT, "each process needs a name");
 	shmem_require();
 	InitMaterializedSRF(fcinfo, 0);
 	work_publish();
@@ -275,7 +267,7 @@ fabric_internal_stat_work(PG_FUNCTION_ARGS)
 			values[1] = CStringGetTextDatum(fb_work_action((FbWork) work));
 			values[2] = CStringGetTextDatum(fb_work_object((FbWork) work));
 			values[3] = Int64GetDatum((int64) count);
-			put_row(fcinfo, values, nulls);
+			RESULT_ADD(RESULT_SET(fcinfo), values, nulls);
 		}
 	return (Datum) 0;
 }

@@ -69,8 +69,16 @@ extern Datum transient_signed_proposal_call(FunctionCallInfo fcinfo, ProposalFun
 
 /* ---- sql_arguments.c, continued ---- */
 
-/* the result row of a function with OUT parameters */
-extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls);
+/*
+ * The result row of a function with OUT parameters, and one row of its result if that is a set.
+ * values and nulls: arrays with an element for each column. Another number than in the function's
+ * SQL is an error, since the extension in the database may be of another version than the library.
+ */
+#define RESULT_ROW(fcinfo, values, nulls) result_row((fcinfo), (values), (nulls), lengthof(values))
+#define RESULT_ADD(set, values, nulls) result_add((set), (values), (nulls), lengthof(values))
+#define RESULT_SET(fcinfo) ((ReturnSetInfo *) (fcinfo)->resultinfo)
+extern Datum result_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls, int columns_count);
+extern void result_add(ReturnSetInfo *set, Datum *values, bool *nulls, int columns_count);
 /* a chaincode's payload as text; bytes that are not text are shown as \x... */
 extern Datum result_payload_text(FbBytes payload);
 

@@ -179,7 +179,7 @@ fabric_internal_envelope_event(PG_FUNCTION_ARGS)
 	values[0] = result_payload_text(view.event_view.chaincode_name);
 	values[1] = result_payload_text(view.event_view.event_name);
 	values[2] = PointerGetDatum(memory_bytea(view.event_view.payload));
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 	return (Datum) 0;
 }
 
@@ -234,7 +234,7 @@ fabric_internal_organizations(PG_FUNCTION_ARGS)
 		values[4] = text_array(anchor_list(application));
 		values[5] = text_array(endpoint_list(orderer));
 		values[6] = BoolGetDatum(strcmp(id, guc_node_msp_id) == 0);
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		RESULT_ADD(result, values, nulls);
 	}
 	return (Datum) 0;
 }
@@ -306,7 +306,7 @@ put_node(ReturnSetInfo *result, const char *address, const char *role, const cha
 	/* there are no observations of this node itself */
 	for (int i = 5; own && i < NODES_COLUMNS; i++)
 		nulls[i] = true;
-	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	RESULT_ADD(result, values, nulls);
 }
 
 static bool

@@ -35,10 +35,6 @@
 /* how often the launcher checks whether stopped workers have ended */
 #define STOP_LOOK_MS 50
 
-static const char *const kind_names[WORKER_KIND_COUNT] = {"ledger", "orderer"};
-static const char *const kind_functions[WORKER_KIND_COUNT] = {"fabric_ledger_main",
-															  "fabric_orderer_main"};
-
 /* the launcher's private state of a worker, by slot and kind */
 typedef struct Start
 {
@@ -107,14 +103,14 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 
 	memcpy(worker.bgw_extra, &order, sizeof(order));
 	strlcpy(worker.bgw_library_name, "fabric", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, kind_functions[kind], BGW_MAXLEN);
-	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", kind_names[kind], slot_name(slot));
-	snprintf(worker.bgw_type, BGW_MAXLEN, "fabric %s", kind_names[kind]);
+	strlcpy(worker.bgw_function_name, worker_kind(kind)->function, BGW_MAXLEN);
+	snprintf(worker.bgw_name, BGW_MAXLEN, "fabric %s %s", worker_kind(kind)->name, slot_name(slot));
+	snprintf(worker.bgw_type, BGW_MAXLEN, "fabric %s", worker_kind(kind)->name);
 	start->at_ms = clock_ms();
 	start->refused = !RegisterDynamicBackgroundWorker(&worker, &start->handle);
 	if (!start->refused)
 	{
-		condition_end(slot_name(slot), "start", kind_names[kind]);
+		condition_end(slot_name(slot), "start", worker_kind(kind)->name);
 		return;
 	}
 	start->handle = NULL;
@@ -122,7 +118,7 @@ register_worker(ChannelSlot *slot, WorkerKind kind, Start *start)
 	fb_fail(&why, FB_LIMIT_EXCEEDED, "could not start background process \"%s\"", worker.bgw_name);
 	fb_error_detail(&why, "The node tries again until a slot for it is free.");
 	fb_error_hint(&why, "Raise max_worker_processes in postgresql.conf and restart the server.");
-	condition_report(slot_name(slot), "start", kind_names[kind], &why);
+	condition_report(slot_name(slot), "start", worker_kind(kind)->name, &why);
 }
 
 static long

@@ -67,8 +67,8 @@ worker_start(WorkerKind kind)
 	if (own_slot == NULL)
 		proc_exit(0);
 	own_kind = kind;
-	condition_process(kind == WORKER_LEDGER ? "ledger" : "orderer");
-	work_set_process(kind == WORKER_LEDGER ? WORK_LEDGER : WORK_ORDERER);
+	condition_process(worker_kind(kind)->name);
+	work_set_process(worker_kind(kind)->process);
 	previous_log_hook = emit_log_hook;
 	emit_log_hook = note_error;
 	BackgroundWorkerInitializeConnection(guc_database, NULL, 0);

@@ -13,6 +13,16 @@
 extern void worker_register_launcher(void);
 extern void worker_register_relay(void);
 
+/* a kind of the workers of a channel, one row each (worker_kinds.c) */
+typedef struct WorkerKindRow
+{
+	const char *name;	  /* in fabric.stat_workers, fabric.stat_conditions, pg_stat_activity */
+	const char *function; /* its main */
+	WorkProcess process;  /* in fabric.stat_work */
+} WorkerKindRow;
+
+extern const WorkerKindRow *worker_kind(WorkerKind kind);
+
 /* wake the launcher when this transaction commits, to read the list of channels again */
 extern void worker_launcher_wake_at_commit(void);
 
