@@ -148,6 +148,8 @@ typedef struct ChaincodeDefinition
 	char *validation_plugin;	  /* "vscc" */
 	FbBytes validation_parameter; /* pb(ApplicationPolicy) */
 	FbBytes collections;		  /* pb(CollectionConfigPackage), empty when there are none */
+	/* of its Sequence key, when it was read from the state; absent for a system chaincode */
+	RwSetVersion committed_at;
 } ChaincodeDefinition;
 
 /*
@@ -184,8 +186,8 @@ extern List *definition_list(const char *channel);
 extern char *definition_list_text(const char *channel);
 
 /*
- * The package that this node's organization approved for that definition; NULL when it has not
- * approved this definition, or has approved it without a package.
+ * The package that this node's organization approved for a definition that was just read; NULL when
+ * it has not approved this definition, or has approved it without a package.
  */
 extern char *definition_package_id(const char *channel, const ChaincodeDefinition *definition);
 

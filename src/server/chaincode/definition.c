@@ -366,6 +366,7 @@ copy_definition(const ChaincodeDefinition *from, ChaincodeDefinition *to)
 	to->validation_plugin = pstrdup(from->validation_plugin);
 	to->validation_parameter = definition_copy_bytes(from->validation_parameter);
 	to->collections = definition_copy_bytes(from->collections);
+	to->committed_at = from->committed_at;
 }
 
 /*
@@ -522,6 +523,7 @@ definition_look_up(const Ledger *ledger, const char *name, Snapshot snapshot,
 		return FB_OK;
 	}
 	FB_TRY(definition_read(&reader, name, row.value, definition, error));
+	definition->committed_at = row.version;
 	definition_remember(ledger, definition, row.version);
 	return FB_OK;
 }
@@ -723,20 +725,12 @@ definition_find_package(const Ledger *ledger, Snapshot snapshot,
 char *
 definition_package_id(const char *channel, const ChaincodeDefinition *definition)
 {
-	const Ledger *ledger = ledger_open(channel);
-	RwSetVersion version;
-	ChaincodeDefinition committed;
 	bool approved;
-	FbError error;
-	FbStatus status =
-		definition_look_up(ledger, definition->name, NULL, &committed, &version, &error);
 
-	if (status == FB_CHAINCODE_NOT_FOUND || status == FB_CORRUPTED)
+	if (!definition->committed_at.present)
 		return NULL;
-	error_check(status, &error);
-	if (committed.sequence != definition->sequence || !version.present)
-		return NULL;
-	return definition_find_package(ledger, NULL, &committed, version, &approved);
+	return definition_find_package(ledger_open(channel), NULL, definition, definition->committed_at,
+								   &approved);
 }
 
 const char *const definition_parameter_names[DEFINITION_PARAMETERS_COUNT] = {"EndorsementInfo",

@@ -94,7 +94,8 @@ wait_for_height(const Channel *channel, uint64 min_height)
 
 /*
  * Check creator, timestamp, duplicate and access; returns the channel at min_height. is_signed
- * false: the creator's key is held here, and nothing is signed.
+ * false: the creator's key is held here, and nothing is signed; the nonce was made here, too, so no
+ * other transaction has it.
  */
 static const Channel *
 check_proposal(const Channel *channel, const ProposalView *view, uint64 min_height, bool is_signed)
@@ -120,8 +121,8 @@ check_proposal(const Channel *channel, const ProposalView *view, uint64 min_heig
 		(void) access_authenticate(channel, &message);
 	else
 		(void) access_identify(channel, view->creator);
-	if (tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number, &position,
-					  &code))
+	if (is_signed && tx_index_find(channel->ledger, view->tx_id, GetLatestSnapshot(), &block_number,
+								   &position, &code))
 		ereport(ERROR,
 				(fb_errcode(FB_DUPLICATE_TXID),
 				 errmsg("transaction \"%s\" is on the ledger already", FB_DISPLAY(view->tx_id)),
