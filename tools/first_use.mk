@@ -10,10 +10,10 @@ ifneq ($(FIRST_USE),)
 
 # check-long runs what tests the tests (tools/mutate, tools/branch_coverage), and longer versions of
 # tests in check: 100,000 stories of the Raft simulator; random chaincode for some minutes, with
-# another seed each time; then half an hour of calls that use each other's results; then half an hour
-# of calls while nodes are killed, frozen and cut off. LONG_SECONDS=60 makes these short. Each lists
-# its options in its first lines.
-LONG_CHECKS ?= tools/mutate test/long/own_writes test/long/faults
+# another seed each time; then half an hour of calls that use each other's results; then clients of
+# three and of five nodes, and half an hour of calls, while nodes are killed, frozen and cut off.
+# LONG_SECONDS=60 makes these short. Each lists its options in its first lines.
+LONG_CHECKS ?= tools/mutate test/long/own_writes test/long/cluster "test/long/cluster --orgs 5" test/long/faults
 
 demo bench: ready-to-run
 check check-long: ready
