@@ -80,6 +80,7 @@ SELECT encode(arguments_test.field(1, arguments_test.field(1, '\x0805'
 CREATE TABLE arguments_test.ordinary (function text, argument text, value text);
 INSERT INTO arguments_test.ordinary VALUES
 	(NULL, 'accept_differences', 'false'), (NULL, 'affiliation', '''org1'''), (NULL, 'allow_warnings', 'false'), (NULL, 'args', '''{a}'''), (NULL, 'attributes', 'NULL'), (NULL, 'block', 'fabric.get_block(''arguments'', 1)'),
+	(NULL, 'directory', '''arguments/1'''), (NULL, 'other_directory', '''arguments/2'''), (NULL, 'differences_max', '10'),
 	(NULL, 'request', '''\x0a00'''), (NULL, 'private_rwset', '''\x'''), (NULL, 'tx_number', '0'),
 	(NULL, 'block_number', '1'), (NULL, 'bytes_max', '1000000'), (NULL, 'ca', '''arguments'''),
 		('ca_create', 'ca', '''another'''), ('fabric.ca_import(text,text,text,text,text)', 'ca',

@@ -51,7 +51,8 @@ GRANT EXECUTE ON FUNCTION fabric.create_channel, fabric.join_channel, fabric.lea
 	fabric.drop_identity, fabric.grant_identity, fabric.revoke_identity, fabric.ca_create,
 	fabric.ca_register, fabric.ca_revoke, fabric.ca_crl, fabric.ca_import(bytea, text),
 	fabric.ca_import(text, text, text, text, text), fabric.approve_chaincode,
-	fabric.commit_chaincode, fabric.rebuild_state, fabric.repair_tables, fabric.repair_chain
+	fabric.commit_chaincode, fabric.rebuild_state, fabric.repair_tables, fabric.repair_chain,
+	fabric.snapshot, fabric.verify_snapshot, fabric.compare_snapshots
 	TO fabric_admin;
 GRANT SELECT ON fabric.installed_chaincodes, fabric.identities, fabric.cas, fabric.ca_identities,
 	fabric.ca_certificates TO fabric_admin;

@@ -42,6 +42,7 @@ char *guc_tls_key_file;
 char *guc_tls_ca_file;
 char *guc_node_role;
 char *guc_keystore_directory;
+char *guc_snapshot_directory;
 char *guc_identity;
 bool guc_detect_copied_directory;
 bool guc_session_identity;
@@ -119,6 +120,8 @@ define_node_settings(void)
 	define_text(
 		"fabric.keystore_directory", &guc_keystore_directory, "fabric_keystore", PGC_SIGHUP,
 		"Directory of the private keys that this node holds for CAs and client identities.");
+	define_text("fabric.snapshot_directory", &guc_snapshot_directory, "", PGC_SIGHUP,
+				"Directory of the snapshots that this node writes and joins channels by.");
 }
 
 /* ---- the identity that signs ---- */

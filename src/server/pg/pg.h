@@ -42,6 +42,7 @@ extern char *guc_tls_certificate_file; /* client side of connections to other no
 extern char *guc_tls_key_file;
 extern char *guc_tls_ca_file;
 extern char *guc_node_role; /* login role of this node at the other nodes */
+extern char *guc_snapshot_directory;
 extern char *guc_keystore_directory;
 extern char *guc_identity;			  /* label of the client identity that signs */
 extern bool guc_allow_drop_extension; /* see surface/drop_guard.c */
