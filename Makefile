@@ -17,7 +17,7 @@ MODULE_big = fabric
 DATA_built = fabric--1.0.sql
 
 # the extension script: all tables before all functions, all privileges at the end
-SQL_FILES = $(addprefix src/sql/,roles.sql tables.sql channel.sql import.sql chaincode.sql shim.sql \
+SQL_FILES = $(addprefix src/sql/,roles.sql tables.sql channel.sql config.sql import.sql chaincode.sql shim.sql \
 	statistics.sql order.sql identity.sql ca.sql gateway.sql node.sql message.sql ledger.sql view.sql \
 	audit.sql snapshot.sql drop_guard.sql privileges.sql)
 

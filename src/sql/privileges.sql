@@ -16,7 +16,7 @@ GRANT EXECUTE ON FUNCTION fabric.package_chaincode, fabric.package_info,
 	fabric.policy_satisfied(bytea, text[]), fabric.policy_satisfied(text, text[]),
 	fabric.bytes_to_json, fabric.bytes_to_text, fabric.key_to_text, fabric_internal.tx_id_text,
 	fabric_internal.validation_code_name, fabric_internal.block_signers, fabric_internal.key_policy,
-	fabric.verify_block TO PUBLIC;
+	fabric.verify_block, fabric.encode_message, fabric.compute_config_update TO PUBLIC;
 
 -- fabric_client: applications. Administrators may do all of this, too.
 GRANT EXECUTE ON FUNCTION fabric.list_chaincodes, fabric.chaincode_settings,
@@ -33,7 +33,8 @@ GRANT EXECUTE ON FUNCTION fabric.list_chaincodes, fabric.chaincode_settings,
 	fabric_internal.envelope_event, fabric_internal.organizations, fabric_internal.nodes,
 	fabric_internal.stat_channel, fabric_internal.stat_workers, fabric_internal.stat_validation,
 	fabric_internal.stat_relay, fabric_internal.stat_validation_work, fabric_internal.stat_work,
-	fabric_internal.stat_notifications, fabric.verify_chain TO fabric_client, fabric_admin;
+	fabric_internal.stat_notifications, fabric.verify_chain, fabric.config,
+	fabric.sign_config_update, fabric.submit_config_update TO fabric_client, fabric_admin;
 GRANT SELECT ON fabric.chaincodes, fabric.raft_evidence, fabric.stat_orderer,
 	fabric.stat_orderer_followers, fabric.channels, fabric.blocks, fabric.transactions,
 	fabric.world_state, fabric.history, fabric.events, fabric.organizations, fabric.nodes,

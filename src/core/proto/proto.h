@@ -201,6 +201,19 @@ extern FbStatus proto_json(const ProtobufCMessageDescriptor *descriptor, FbBytes
 						   FbError *error);
 
 /*
+ * The inverse of proto_json: the bytes of a message from its JSON form, in any order and with or
+ * without white space. Members may be missing; null stands for an empty value. 64-bit integers may
+ * be numbers or strings, enums names or numbers; a bytes field that can hold a message takes an
+ * object or base64. Maps are packed in the order of their keys. U+2400 in keys and other texts that
+ * are bytes here stands for U+0000.
+ *
+ * text: UTF-8, untrusted. Errors: FB_MALFORMED_MESSAGE (not JSON, an unrecognized field, a value
+ * that the field cannot have), FB_LIMIT_EXCEEDED, FB_OUT_OF_MEMORY.
+ */
+extern FbStatus proto_encode(const ProtobufCMessageDescriptor *descriptor, FbBytes text,
+							 FbAllocator *allocator, FbBytes *bytes, FbError *error);
+
+/*
  * The descriptor of a message by its full name ("common.Block"), among the types that users may
  * decode; NULL when there is none.
  */

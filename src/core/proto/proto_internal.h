@@ -13,6 +13,9 @@ extern bool proto_is_map_entry(const ProtobufCMessageDescriptor *descriptor);
 /* Order the map fields of message, and of all messages in it. Errors: FB_OUT_OF_MEMORY. */
 extern FbStatus proto_order_maps(ProtobufCMessage *message, FbAllocator *allocator, FbError *error);
 
+/* the size of an element in an array of this type (proto_json.c) */
+extern size_t proto_element_bytes(ProtobufCType type);
+
 /*
  * proto_unpack with another limit for the estimated memory. *memory_bytes: in: the limit; out: the
  * estimate. Errors: also FB_LIMIT_EXCEEDED.

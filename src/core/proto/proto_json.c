@@ -339,9 +339,8 @@ write_map(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDescr
 	close_list(json, '}');
 }
 
-/* the size of an element in an array of this type */
-static size_t
-element_size(ProtobufCType type)
+size_t
+proto_element_bytes(ProtobufCType type)
 {
 	switch (type)
 	{
@@ -383,8 +382,8 @@ write_field(Json *json, const ProtobufCMessage *message, const ProtobufCFieldDes
 		for (size_t i = 0; i < count && json->status == FB_OK; i++)
 		{
 			next_element(json);
-			write_value(json, message, field, elements + i * element_size(field->type), NULL, false,
-						place);
+			write_value(json, message, field, elements + i * proto_element_bytes(field->type), NULL,
+						false, place);
 		}
 		close_list(json, ']');
 		return;

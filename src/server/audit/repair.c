@@ -5,6 +5,10 @@
  * before, which is proved already, and carry the signatures that the channel's BlockValidation
  * policy requires. Block 0, which is not signed, must be the one that block 1 follows.
  *
+ * Each block is judged by the configuration that was in force then: the last configuration block
+ * before it, intact or received. That a block is one is what its orderers have signed (slot 0 names
+ * the block itself as the last configuration).
+ *
  * Blocks are fetched before anything is locked. They are kept in a tuplestore and written to the
  * tables under the lock, as far as they are still needed.
  */
@@ -25,9 +29,18 @@
 /* how long the other node may wait for the block to be committed there */
 #define DELIVER_WAIT_MS 200
 
+/* a configuration of the channel, in force after block `number` */
+typedef struct RepairConfig
+{
+	uint64 number;
+	ConfigBundle *bundle;
+} RepairConfig;
+
 typedef struct Repair
 {
 	const Channel *channel;
+	MemoryContext context; /* of the whole repair */
+	List *configs;		   /* of RepairConfig *, ascending */
 	ChainWalk walk;
 	MemoryContext block_context;	   /* of the block at work */
 	uint8_t hash[CRYPTO_SHA256_BYTES]; /* of the block before */
@@ -52,6 +65,70 @@ static void
 ignore_problem(void *context, int64 block_number, int64 tx_index, const char *problem,
 			   const char *detail)
 {
+}
+
+/* ---- configurations ---- */
+
+static void
+repair_destroy_bundle(void *bundle)
+{
+	config_bundle_destroy(bundle);
+}
+
+/* judge block `number` by the configuration before it; without any, by the channel's present one */
+static void
+repair_use_config(Repair *repair, uint64 number)
+{
+	ListCell *cell;
+
+	repair->walk.replay->bundle = (ConfigBundle *) repair->channel->bundle;
+	foreach(cell, repair->configs)
+	{
+		const RepairConfig *config = lfirst(cell);
+
+		if (config->number < number)
+			repair->walk.replay->bundle = config->bundle;
+	}
+}
+
+/* The block is intact. If it is a configuration block, it is the one for the blocks after it. */
+static void
+repair_follow_config(Repair *repair, uint64 number, FbBytes signatures, FbBytes envelope)
+{
+	FbAllocator *allocator = memory_allocator(repair->context);
+	BlockView view = {.metadata = {signatures}};
+	MemoryContext old;
+	RepairConfig *config;
+	uint64_t last_config;
+	FbBytes kept;
+	FbError error;
+
+	if (block_last_config(&view, memory_allocator(CurrentMemoryContext), &last_config, &error) !=
+			FB_OK ||
+		last_config != number)
+		return;
+	old = MemoryContextSwitchTo(repair->context);
+	config = palloc0(sizeof(RepairConfig));
+	error_check(fb_bytes_copy(allocator, envelope, &kept, &error), &error);
+	if (config_bundle_from_envelope(allocator, kept, &config->bundle, &error) == FB_OK)
+	{
+		memory_on_reset(repair->context, repair_destroy_bundle, config->bundle);
+		config->number = number;
+		repair->configs = lappend(repair->configs, config);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+repair_follow_stored(Repair *repair, uint64 number)
+{
+	const Ledger *ledger = repair->channel->ledger;
+	TransactionRow transaction;
+	BlockRow row;
+
+	if (block_store_row(ledger, number, repair->walk.snapshot, &row) &&
+		block_store_transaction(ledger, number, 0, repair->walk.snapshot, true, &transaction))
+		repair_follow_config(repair, number, row.signatures, transaction.envelope);
 }
 
 /* ---- judging ---- */
@@ -86,7 +163,7 @@ is_proved(Repair *repair, uint64 number, FbBytes bytes, BlockView *view)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	Audit audit = {.allocator = allocator,
-				   .bundle = repair->channel->bundle,
+				   .bundle = repair->walk.replay->bundle,
 				   .consenter_ids = number > repair->channel->config_block_number
 										? &repair->channel->consenter_ids
 										: NULL,
@@ -163,6 +240,7 @@ fetch_block(Repair *repair, uint64 number, FbBytes *bytes)
 			is_proved(repair, number, *bytes, &view))
 		{
 			block_header_hash(&view.header, repair->hash);
+			repair_follow_config(repair, number, view.metadata[0], view.data[0]);
 			return lfirst(cell);
 		}
 		repair->is_nowhere = repair->is_nowhere && repair->last_error.status == FB_BLOCK_NOT_FOUND;
@@ -223,9 +301,11 @@ repair_collect(Repair *repair)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(repair->block_context);
+		repair_use_config(repair, number);
 		if (!chain_block_damaged(&repair->walk, number, number > 0 ? repair->hash : NULL, hash))
 		{
 			memcpy(repair->hash, hash, sizeof(hash));
+			repair_follow_stored(repair, number);
 			continue;
 		}
 		address = fetch_block(repair, number, &block);
@@ -310,6 +390,7 @@ replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, c
 		FbError error;
 
 		CHECK_FOR_INTERRUPTS();
+		repair_use_config(repair, number);
 		error_check(block_parse(block, memory_allocator(CurrentMemoryContext), &view, &error),
 					&error);
 		if (!chain_block_damaged(&repair->walk, number,
@@ -318,6 +399,7 @@ replace_damaged(Repair *repair, void (*replaced)(void *context, uint64 number, c
 		repair_replace(repair, number, &view);
 		replaced(context, number, address);
 	}
+	repair_use_config(repair, repair->end);
 	if (repair->end != UINT64_MAX && chain_block_damaged(&repair->walk, repair->end, NULL, hash))
 		block_store_remove_strays(repair->channel->ledger, repair->end);
 }
@@ -334,7 +416,7 @@ repair_start(Repair *repair)
 	repair->found = tuplestore_begin_heap(false, false, work_mem);
 	repair->walk = (ChainWalk) {.ledger = repair->channel->ledger, .report = ignore_problem};
 	repair->walk.replay = replay_create(repair->channel->ledger, false);
-	repair->walk.replay->bundle = (ConfigBundle *) repair->channel->bundle;
+	repair_use_config(repair, 0);
 	fb_fail(&repair->last_error, FB_NODE_UNREACHABLE, "the channel has no other node");
 }
 
@@ -345,7 +427,7 @@ chain_repair(const Channel *channel,
 	MemoryContext work =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric repair", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(work);
-	Repair repair = {.channel = channel, .end = UINT64_MAX};
+	Repair repair = {.channel = channel, .context = work, .end = UINT64_MAX};
 
 	chain_require_pages(channel->ledger);
 	repair.block_context =

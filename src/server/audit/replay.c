@@ -219,13 +219,14 @@ add_tx_id(Replay *replay, FbBytes tx_id)
 					 FB_BYTES_EMPTY, (RwSetVersion) {false, 0, 0});
 }
 
-bool
-replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
+/* the configuration of the blocks after this one; false: the envelope holds none, why tells */
+static bool
+replay_set_config(Replay *replay, uint64 number, FbBytes envelope, FbError *why)
 {
 	FbAllocator *allocator = memory_allocator(replay->context);
 	FbBytes kept;
 	ConfigBundle *bundle;
-	Envelope view;
+	ConsenterIds consenter_ids;
 	FbStatus status;
 
 	error_check(fb_bytes_copy(allocator, envelope, &kept, why), why);
@@ -241,14 +242,30 @@ replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
 				bundle->channel_id);
 		return false;
 	}
+	if (number == 0)
+		consenter_ids_first(bundle->consenters_count, &consenter_ids);
+	else
+		channel_follow_consenters(&replay->channel, bundle, &consenter_ids);
 	replay->bundle = bundle;
-	replay->channel =
-		(Channel) {.name = replay->ledger->channel, .bundle = bundle, .ledger = replay->ledger};
-	consenter_ids_first(bundle->consenters_count, &replay->channel.consenter_ids);
-	if (envelope_parse(allocator, kept, &view, why) == FB_OK)
-		add_tx_id(replay, view.ledger_tx_id);
+	replay->channel = (Channel) {.name = replay->ledger->channel,
+								 .config_block_number = number,
+								 .bundle = bundle,
+								 .consenter_ids = consenter_ids,
+								 .ledger = replay->ledger};
 	replay_state_put(replay->state, FB_BYTES_EMPTY, FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES"),
-					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, 0, 0});
+					 bundle->config_envelope, FB_BYTES_EMPTY, (RwSetVersion) {true, number, 0});
+	return true;
+}
+
+bool
+replay_genesis(Replay *replay, FbBytes envelope, FbError *why)
+{
+	Envelope view;
+
+	if (!replay_set_config(replay, 0, envelope, why))
+		return false;
+	if (envelope_parse(memory_allocator(CurrentMemoryContext), envelope, &view, why) == FB_OK)
+		add_tx_id(replay, view.ledger_tx_id);
 	return true;
 }
 
@@ -314,6 +331,7 @@ is_decided_by_state(int code)
 		case TX_MVCC_READ_CONFLICT:
 		case TX_PHANTOM_READ_CONFLICT:
 		case TX_INVALID_CHAINCODE:
+		case TX_INVALID_CONFIG_TRANSACTION:
 			return true;
 		default:
 			return false;
@@ -327,6 +345,7 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 {
 	uint8_t *hash = palloc(CRYPTO_SHA256_BYTES);
 	bool own = true;
+	FbError why;
 
 	if (replay->ahead != NULL)
 		verify_ahead_block(replay->ahead, number);
@@ -352,4 +371,7 @@ replay_block(Replay *replay, uint64 number, const FbBytes *data, size_t data_cou
 	replay_state_settle(replay->state);
 	replay_state_settle(replay->tx_ids);
 	msp_manager_trim(replay->bundle->msps);
+	/* one that cannot be read has been reported as a wrong code */
+	if (block_has_config(data, data_count) && codes[0] == TX_VALID)
+		(void) replay_set_config(replay, number, data[0], &why);
 }

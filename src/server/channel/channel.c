@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
 #include "core/block/block.h"
@@ -149,6 +150,8 @@ static void
 load_consenter_ids(const Ledger *ledger, uint64 config_block_number, const ConfigBundle *bundle,
 				   ConsenterIds *ids)
 {
+	Snapshot snapshot;
+	bool found;
 	BlockRow row;
 	FbError error;
 
@@ -157,10 +160,25 @@ load_consenter_ids(const Ledger *ledger, uint64 config_block_number, const Confi
 		consenter_ids_first(bundle->consenters_count, ids);
 		return;
 	}
-	if (!block_store_row(ledger, config_block_number, NULL, &row) ||
+	/* the block may be newer than the statement's snapshot, as the configuration may */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	found = block_store_row(ledger, config_block_number, snapshot, &row);
+	UnregisterSnapshot(snapshot);
+	if (!found ||
 		consenter_ids_parse(row.signatures, memory_allocator(CurrentMemoryContext), ids, &error) !=
 			FB_OK ||
 		ids->count != bundle->consenters_count)
+		memset(ids, 0, sizeof(*ids));
+}
+
+void
+channel_follow_consenters(const Channel *channel, const ConfigBundle *next, ConsenterIds *ids)
+{
+	ConsenterChange change;
+
+	if (channel->consenter_ids.count != channel->bundle->consenters_count ||
+		consenter_ids_follow(&channel->consenter_ids, channel->bundle, next, ids, &change, NULL) !=
+			FB_OK)
 		memset(ids, 0, sizeof(*ids));
 }
 

@@ -60,6 +60,19 @@ extern FbBytes channel_genesis_block(const char *name, Jsonb *profile);
 extern char *channel_join(FbBytes genesis_block, bool import_only);
 extern void channel_leave(const char *name);
 /*
+ * The Raft ids of the consenters of the configuration that follows the channel's; none, if they do
+ * not follow from it (see ConsenterIds): then only the configuration block names them
+ */
+extern void channel_follow_consenters(const Channel *channel, const ConfigBundle *next,
+									  ConsenterIds *ids);
+/*
+ * In the transaction that commits configuration block block_number: store its configuration
+ * (ConfigEnvelope) as that of all later blocks. Sessions use it as soon as the number is published
+ * in shared memory.
+ */
+extern void channel_store_config(const Ledger *ledger, uint64 block_number,
+								 FbBytes config_envelope);
+/*
  * where the blocks come from after this transaction. 55000 when this node is one of the channel's
  * consenters, FB_CHANNEL_NOT_FOUND
  */

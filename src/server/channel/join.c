@@ -23,18 +23,27 @@ join_fill_transaction(FbAllocator *allocator, FbBytes envelope, TransactionRow *
 	transaction_row_fill(row, allocator, 0, 0, envelope, &view, TX_VALID);
 }
 
-/* the state copy of the configuration, as Fabric keeps it (docs/wire-format.md, "Channel
- * configuration") */
+/*
+ * the state copy of the configuration, as Fabric keeps it (docs/wire-format.md, "Channel
+ * configuration")
+ */
 static void
-store_config_state(const Ledger *ledger, FbBytes config_envelope)
+store_config_state(const Ledger *ledger, uint64 block_number, FbBytes config_envelope)
 {
 	StateUpdate update = {
 		.key = FB_BYTES_LITERAL("CHANNEL_CONFIG_ENV_BYTES"),
 		.value = config_envelope,
-		.version = {true, 0, 0},
+		.version = {true, block_number, 0},
 	};
 
 	state_store_apply(ledger, &update, 1);
+}
+
+void
+channel_store_config(const Ledger *ledger, uint64 block_number, FbBytes config_envelope)
+{
+	ledger_set_config(ledger->channel, block_number, config_envelope);
+	store_config_state(ledger, block_number, config_envelope);
 }
 
 /*
@@ -100,6 +109,6 @@ channel_join(FbBytes genesis_block, bool import_only)
 	block.orderer = view.metadata[3];
 	block.committed_at = GetCurrentTimestamp();
 	block_store_append(ledger, &block, &transaction, 1, &checked);
-	store_config_state(ledger, bundle->config_envelope);
+	store_config_state(ledger, 0, bundle->config_envelope);
 	return name;
 }

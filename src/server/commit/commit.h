@@ -28,13 +28,16 @@ typedef struct ValidatedBlock
 	size_t transactions_count;
 	MvccResult mvcc;
 	ValidationWork work;
+	/* the configuration after the block, in the same memory context; NULL: it stays */
+	const ConfigBundle *next_config;
 } ValidatedBlock;
 
 /*
  * Validate the transactions of block `number` against the active snapshot, which must see exactly
  * the blocks before it (core/committer/txvalidator/v20, core/common/validation). The outcome is the
- * same on every node. Raises only for failures of this node, and FB_INVALID_CONFIG for a
- * configuration transaction that cannot be applied, which stops the channel.
+ * same on every node. Raises only for failures of this node, and FB_OTHER_VERSION for a
+ * configuration that requires a capability which this version does not have: that stops the
+ * channel.
  */
 extern void validate_block(const Channel *channel, uint64 number, const FbBytes *data,
 						   size_t data_count, ValidatedBlock *result);
@@ -57,6 +60,14 @@ typedef struct ValidationSource
 						   ChaincodeDefinition *definition, FbError *error);
 } ValidationSource;
 
+/*
+ * The configuration after a block with these transactions, as validate_block finds it, in the
+ * current memory context; NULL: it stays. An orderer needs it before the block exists, because the
+ * block's signed metadata name the last configuration. Raises what validate_block raises.
+ */
+extern const ConfigBundle *validate_next_config(const Channel *channel, const FbBytes *data,
+												size_t data_count);
+
 /* validate_block with another source */
 extern void validate_block_from(const Channel *channel, ValidationSource *source, uint64 number,
 								const FbBytes *data, size_t data_count, ValidatedBlock *result);
@@ -68,6 +79,7 @@ typedef struct CommittedBlock
 	uint64 number;
 	uint64 raft_index;
 	bool lifecycle_changed; /* a definition or an approval was written */
+	bool config_changed;	/* the block holds the configuration of all later blocks */
 	uint8_t block_hash[CRYPTO_SHA256_BYTES];
 	int counts[256]; /* transactions by validation code */
 	ValidationWork work;

@@ -217,6 +217,7 @@ describe_block(FbAllocator *allocator, const BlockView *block, const ValidatedBl
 	committed->number = block->header.number;
 	committed->raft_index = block_raft_index(block->metadata[0], allocator);
 	committed->lifecycle_changed = changes_lifecycle(&validated->mvcc);
+	committed->config_changed = validated->next_config != NULL;
 	committed->work = validated->work;
 	committed->tx_ids = palloc0(block->data_count * sizeof(FbBytes) + 1);
 	committed->tx_ids_count = block->data_count;
@@ -241,6 +242,8 @@ store_block(const Ledger *ledger, FbAllocator *allocator, const CheckedBlock *ch
 			validated->transactions[i].view.rwset != NULL)
 			apply_private(ledger, allocator, &validated->transactions[i].view,
 						  (RwSetVersion) {true, row->number, i});
+	if (validated->next_config != NULL)
+		channel_store_config(ledger, row->number, validated->next_config->config_envelope);
 }
 
 void
@@ -252,6 +255,7 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	const Ledger *ledger = channel->ledger;
 	uint8_t *filter = palloc0(block->data_count + 1);
 	uint8_t hash[CRYPTO_SHA256_BYTES];
+	ConsenterIds consenter_ids = channel->consenter_ids;
 	ValidatedBlock validated;
 	TransactionRow *rows;
 	BlockRow previous;
@@ -267,9 +271,11 @@ commit_block(const Channel *channel, const CheckedBlock *checked, uint64 raft_te
 	validate_block(channel, block->header.number, block->data, block->data_count, &validated);
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, begin);
+	if (validated.next_config != NULL)
+		channel_follow_consenters(channel, validated.next_config, &consenter_ids);
 	/* a block that this node made from its own log names the ids that this node knows */
 	if (raft_term == 0)
-		committer_check_consenters(&channel->consenter_ids, block, comparison != NULL);
+		committer_check_consenters(&consenter_ids, block, comparison != NULL);
 	rows = transaction_rows(allocator, block->header.number, block, &validated, filter);
 	/* hash of the state changes (docs/wire-format.md, "Commit hash"); block 1 starts the chain */
 	update_commit_hash(fb_bytes(filter, block->data_count), validated.mvcc.updates,

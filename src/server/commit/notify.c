@@ -189,6 +189,7 @@ void
 commit_publish(ChannelSlot *slot, const CommittedBlock *committed)
 {
 	BlockNews news = {.number = committed->number,
+					  .config_changed = committed->config_changed,
 					  .raft_index = committed->raft_index,
 					  .lifecycle_changed = committed->lifecycle_changed,
 					  .counts = committed->counts,

@@ -36,6 +36,9 @@
  * need several queries for each transaction. Using the codes of the orderer or of another peer:
  * no one signs them.
  *
+ * A configuration transaction is alone in its block and is judged in phase 1. If it is valid, it is
+ * the configuration of all later blocks; its own block is judged by the one before.
+ *
  * What holds afterwards. The codes depend only on the block, the ledger before it and the channel's
  * configuration. No clock is read, and caches (access_verify, BlockVerifier) only avoid repeated
  * work.
@@ -121,37 +124,58 @@ creator_signed(const Channel *channel, BlockVerifier *verifier, const TxView *vi
 	return valid;
 }
 
+static void
+validate_destroy_bundle(void *bundle)
+{
+	config_bundle_destroy(bundle);
+}
+
 /*
- * A configuration transaction that satisfies the channel's rules stops the ledger here, since this
- * version cannot apply it. Any other configuration transaction is merely invalid: no honest orderer
- * orders it, and a dishonest one must not be able to stop every node. Fabric relies on its orderers
- * here: a peer that receives such a transaction stops (txvalidator/v20/validator.go, validateTx).
+ * Does the transaction give the channel another configuration, and which one? (core/peer/peer.go,
+ * createChannel and Apply.) Any other configuration transaction is merely invalid: no honest
+ * orderer orders it, and a dishonest one must not be able to stop every node. Fabric relies on its
+ * orderers here: a peer that receives such a transaction stops (txvalidator/v20/validator.go,
+ * validateTx). What a newer version may accept is neither applied nor rejected: the ledger stops at
+ * this block.
  */
 static TxCode
 check_configuration(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
-					const TxView *view, FbError *why)
+					const TxView *view, ConfigBundle **next, FbError *why)
 {
 	FbStatus status =
 		config_check_update(allocator, channel->bundle, view->data, verify_once, verifier, why);
 
+	if (status == FB_OK)
+		status = config_check_capabilities(allocator, view->data, why);
+	if (status == FB_OTHER_VERSION)
+		ereport(ERROR,
+				(fb_errcode(FB_OTHER_VERSION),
+				 errmsg("channel \"%s\" requires a capability that this version does not have",
+						channel->name),
+				 errdetail_internal("%s.", why->message),
+				 errhint("Update the extension on this node; its ledger continues with this block "
+						 "then.")));
+	if (status == FB_OK)
+		status = config_bundle_create(allocator, channel->name, view->data, next, why);
+	if (status == FB_OK)
+	{
+		memory_on_reset(CurrentMemoryContext, validate_destroy_bundle, *next);
+		status = config_check_successor(channel->bundle, *next, why);
+	}
 	if (status == FB_OUT_OF_MEMORY || status == FB_CRYPTO_FAILURE || status == FB_INTERNAL)
 		error_throw(why);
-	if (status == FB_OK)
-		ereport(
-			ERROR,
-			(fb_errcode(FB_INVALID_CONFIG),
-			 errmsg(
-				 "block of channel \"%s\" holds a configuration change that this version cannot apply",
-				 channel->name),
-			 errhint(
-				 "Update the extension on this node; the ledger then continues with this block.")));
-	return TX_INVALID_CONFIG_TRANSACTION;
+	return status == FB_OK ? TX_VALID : TX_INVALID_CONFIG_TRANSACTION;
 }
 
+/*
+ * alone: the block has no other transaction. next: the configuration after the block, if the
+ * transaction is a valid one.
+ */
 static TxCode
 check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *allocator,
-			FbBytes envelope, TxView *view, FbError *why)
+			FbBytes envelope, bool alone, TxView *view, ConfigBundle **next, FbError *why)
 {
+	ConfigBundle *bundle = NULL;
 	TxCode code;
 
 	error_check(check_envelope(allocator, envelope, view, &code, why), why);
@@ -161,8 +185,17 @@ check_first(const Channel *channel, BlockVerifier *verifier, FbAllocator *alloca
 		return TX_BAD_CREATOR_SIGNATURE;
 	error_check(check_transaction(allocator, fb_bytes_of_text(channel->name), view, &code, why),
 				why);
-	if (code == TX_VALID && view->type == TX_TYPE_CONFIG)
-		return check_configuration(channel, verifier, allocator, view, why);
+	if (code != TX_VALID || view->type != TX_TYPE_CONFIG)
+		return code;
+	if (!alone)
+	{
+		/* the rest of the block would be judged by one of the two configurations */
+		fb_fail(why, FB_INVALID_CONFIG, "a configuration transaction is not alone in its block");
+		return TX_INVALID_CONFIG_TRANSACTION;
+	}
+	code = check_configuration(channel, verifier, allocator, view, &bundle, why);
+	if (code == TX_VALID)
+		*next = bundle;
 	return code;
 }
 
@@ -185,8 +218,9 @@ check_duplicates_on_ledger(ValidationSource *source, ValidatedTransaction *trans
 	FbBytes *tx_ids = palloc0(count * sizeof(FbBytes) + 1);
 	bool *found = palloc0(count * sizeof(bool) + 1);
 
+	/* as in Fabric, the id of a configuration transaction does not matter */
 	for (size_t i = 0; i < count; i++)
-		if (transactions[i].code == TX_VALID)
+		if (transactions[i].code == TX_VALID && transactions[i].view.type != TX_TYPE_CONFIG)
 			tx_ids[i] = transactions[i].view.tx_id;
 	source->find_tx_ids(source, tx_ids, (int) count, found);
 	for (size_t i = 0; i < count; i++)
@@ -275,6 +309,7 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 	MvccTransaction *mvcc = palloc0(data_count * sizeof(MvccTransaction) + 1);
 	BlockVerifier verifier = {source, &result->work};
 	uint64 checks_before = msp_manager_checks_count(channel->bundle->msps);
+	ConfigBundle *next = NULL;
 	MvccBlock *keys;
 	FbError error;
 
@@ -286,9 +321,11 @@ validate_block_from(const Channel *channel, ValidationSource *source, uint64 num
 		CHECK_FOR_INTERRUPTS();
 		error.message[0] = '\0';
 		set_code(&transactions[i],
-				 check_first(channel, &verifier, allocator, data[i], &transactions[i].view, &error),
+				 check_first(channel, &verifier, allocator, data[i], data_count == 1,
+							 &transactions[i].view, &next, &error),
 				 &error);
 	}
+	result->next_config = next;
 	check_duplicates_on_ledger(source, transactions, data_count);
 	check_actions(allocator, transactions, data_count);
 
@@ -382,6 +419,22 @@ ledger_definition(ValidationSource *self, const char *chaincode, ChaincodeDefini
 				  FbError *error)
 {
 	return definition_find(((LedgerSource *) self)->ledger->channel, chaincode, result, error);
+}
+
+const ConfigBundle *
+validate_next_config(const Channel *channel, const FbBytes *data, size_t data_count)
+{
+	ValidationSource source = {.verify = access_verify};
+	ValidationWork work = {0};
+	BlockVerifier verifier = {&source, &work};
+	ConfigBundle *next = NULL;
+	TxView view;
+	FbError error;
+
+	if (block_has_config(data, data_count))
+		(void) check_first(channel, &verifier, memory_allocator(CurrentMemoryContext), data[0],
+						   true, &view, &next, &error);
+	return next;
 }
 
 void

@@ -27,7 +27,8 @@ admission_check_type(int32_t type, FbError *error)
 	{
 		case TX_TYPE_CONFIG_UPDATE:
 		case TX_TYPE_CONFIG:
-			fb_fail(error, FB_INVALID_ARGUMENT, "configuration transactions cannot be submitted");
+			fb_fail(error, FB_INVALID_ARGUMENT,
+					"a configuration transaction cannot be ordered as a normal one");
 			fb_error_detail(error, "The envelope has header type %d.", type);
 			return FB_INVALID_ARGUMENT;
 		case TX_TYPE_ORDERER_TRANSACTION:
@@ -71,14 +72,11 @@ admission_check_canonical(const Envelope *envelope, FbError *error)
 }
 
 FbStatus
-admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now, FbError *error)
+admission_check_frame(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
+					  FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
-	/*
-	 * In maintenance mode only orderers may write (standardchannel.go,
-	 * CreateStandardChannelFilters). Fabric's ProcessNormalMsg refuses all normal transactions
-	 * then; this does not.
-	 */
+	/* standardchannel.go, CreateStandardChannelFilters */
 	const char *path =
 		bundle->maintenance ? "/Channel/Orderer/Writers" : CONFIG_POLICY_CHANNEL_WRITERS;
 	size_t bytes_max = Min(bundle->batch_bytes_absolute_max, FB_BATCH_BYTES_MAX);
@@ -96,7 +94,6 @@ admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 	if (!fb_bytes_equal(envelope->channel_id, fb_bytes_of_text(bundle->channel_id)))
 		return fb_fail(error, FB_INVALID_ARGUMENT, "envelope is for channel \"%s\", not \"%s\"",
 					   FB_DISPLAY(envelope->channel_id), bundle->channel_id);
-	FB_TRY(admission_check_type(envelope->type, error));
 	FB_TRY(envelope_check_tx_id(envelope, error));
 	FB_TRY(check_expiration(bundle, envelope->creator, now, error));
 
@@ -105,7 +102,25 @@ admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 	signature.parts[0] = envelope->payload;
 	FB_TRY(policy_signatures_create(allocator, bundle->msps, &signature, 1, access_verify, NULL,
 									&set, error));
-	FB_TRY(policy_require(allocator, policy_manager_find(bundle->policies, path), set, error));
+	return policy_require(allocator, policy_manager_find(bundle->policies, path), set, error);
+}
+
+FbStatus
+admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now, FbError *error)
+{
+	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+
+	FB_TRY(admission_check_type(envelope->type, error));
+	/* standardchannel.go, ProcessNormalMsg */
+	if (bundle->maintenance)
+	{
+		fb_fail(error, FB_ACCESS_DENIED, "channel \"%s\" is in maintenance mode",
+				bundle->channel_id);
+		fb_error_detail(error, "Only its configuration can change meanwhile.");
+		fb_error_hint(error, "Try again when an orderer's administrator has ended it.");
+		return FB_ACCESS_DENIED;
+	}
+	FB_TRY(admission_check_frame(bundle, envelope, now, error));
 	/*
 	 * Last, because it is expensive. A transaction that peers accept and this project's limits
 	 * refuse must not be ordered.

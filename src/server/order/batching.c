@@ -57,35 +57,89 @@ batching_drop(OrderNode *node, QueueItem *item, const char *why)
 
 /* ---- leader ---- */
 
-/* check again an envelope that was admitted under an older configuration */
+/*
+ * Check again a configuration that was made for an older one: its update is applied to the present
+ * one, and the result takes the item's place at the end of the queue. True: the item is right as it
+ * is.
+ */
+static bool
+check_config_again(OrderNode *node, QueueItem *item, const Envelope *envelope, FbError *error)
+{
+	QueueEntry entry = {.config_sequence = node->settings.config_sequence, .is_config = true};
+	Envelope result;
+
+	if (config_admission_check(channel_open(node->channel), envelope, (int64) time(NULL), &result,
+							   error) != FB_OK)
+	{
+		batching_drop(node, item, error->message);
+		return false;
+	}
+	if (fb_bytes_equal(result.bytes, item->envelope))
+	{
+		item->config_sequence = node->settings.config_sequence;
+		return true;
+	}
+	entry.envelope = result.bytes;
+	entry.message_bytes = result.message_bytes;
+	queue_remove(node->queue, item);
+	(void) queue_add(node->queue, &entry, node->now_ms);
+	return false;
+}
+
+static bool
+check_normal_again(OrderNode *node, QueueItem *item, const Envelope *envelope, FbError *error)
+{
+	if (admission_check(channel_open(node->channel)->bundle, envelope, (int64) time(NULL), error) !=
+		FB_OK)
+	{
+		batching_drop(node, item, error->message);
+		return false;
+	}
+	item->config_sequence = node->settings.config_sequence;
+	return true;
+}
+
+/*
+ * Check again an envelope that was admitted under an older configuration. False: the item is not in
+ * the queue now.
+ */
 static bool
 still_admissible(OrderNode *node, QueueItem *item)
 {
 	FbError error = {0};
-	FbStatus status;
 	Envelope envelope;
 	MemoryContext old_context;
 	bool own_transaction = !node->in_transaction;
+	bool stays = false;
 
 	if (item->config_sequence == node->settings.config_sequence)
 		return true;
 	if (own_transaction)
 		bracket_begin("checking an envelope again");
 	old_context = MemoryContextSwitchTo(node->turn_context);
-	status = envelope_parse(node->turn_allocator, item->envelope, &envelope, &error);
-	if (status == FB_OK)
-		status = admission_check(channel_open(node->channel)->bundle, &envelope, (int64) time(NULL),
-								 &error);
+	if (envelope_parse(node->turn_allocator, item->envelope, &envelope, &error) != FB_OK)
+		batching_drop(node, item, error.message);
+	else if (item->is_config)
+		stays = check_config_again(node, item, &envelope, &error);
+	else
+		stays = check_normal_again(node, item, &envelope, &error);
 	MemoryContextSwitchTo(old_context);
 	if (own_transaction)
 		bracket_commit();
-	if (status == FB_OK)
-	{
-		item->config_sequence = node->settings.config_sequence;
-		return true;
-	}
-	batching_drop(node, item, error.message);
-	return false;
+	return stays;
+}
+
+/*
+ * Is there a configuration in the log that this node's ledger does not have, or that this worker
+ * has not read? What follows it must be checked by it, so nothing is cut meanwhile (chain.go, run:
+ * configInflight). The ledger worker wakes this one after each block.
+ */
+static bool
+config_is_in_flight(const OrderNode *node)
+{
+	return slot_applied_index(node->slot) < node->config_index ||
+		   (slot_height(node->slot) > 0 &&
+			slot_config_block(node->slot) != node->settings.config_block_number);
 }
 
 /* submit a batch of the first `count` items of the queue */
@@ -203,6 +257,8 @@ run_leader(OrderNode *node)
 
 	for (;;)
 	{
+		if (config_is_in_flight(node))
+			return submitted;
 		if (node->ready_count > 0)
 		{
 			if (!may_submit_full(node))
@@ -224,8 +280,8 @@ run_leader(OrderNode *node)
 			break;
 		if (!still_admissible(node, item))
 			continue;
-		/* false: configuration transactions are never admitted (admission.c) */
-		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, false, &decision);
+		cutter_add(&node->cutter, &node->settings.limits, item->message_bytes, item->is_config,
+				   &decision);
 		node->last_counted = item;
 		take_decision(node, &decision);
 	}
@@ -336,6 +392,26 @@ run_follower(OrderNode *node, bool refused)
 		;
 }
 
+/*
+ * The channel has another configuration. A leader that was sent a configuration made for the old
+ * one has applied its update to the new one, or has refused it, so it need not be sent again.
+ */
+void
+batching_note_configuration(OrderNode *node)
+{
+	QueueItem *item = queue_next(node->queue, NULL);
+
+	while (item != NULL)
+	{
+		QueueItem *next = queue_next(node->queue, item);
+
+		if (item->is_config && item->state == QUEUE_FORWARDED &&
+			item->config_sequence != node->settings.config_sequence)
+			queue_remove(node->queue, item);
+		item = next;
+	}
+}
+
 bool
 batching_run(OrderNode *node)
 {
@@ -351,6 +427,7 @@ uint64
 batching_deadline_ms(const OrderNode *node)
 {
 	if (node->role == RAFT_LEADER)
-		return raft_is_full(node) ? UINT64_MAX : node->batch_deadline_ms;
+		return raft_is_full(node) || config_is_in_flight(node) ? UINT64_MAX
+															   : node->batch_deadline_ms;
 	return node->forward_retry_ms;
 }

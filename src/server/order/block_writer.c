@@ -109,14 +109,13 @@ random_nonce(void)
 /* slot 0: last configuration block, Raft index, this node's signature */
 static FbBytes
 sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
-		   FbAllocator *allocator)
+		   uint64 last_config_number, const ConsenterIds *ids, FbAllocator *allocator)
 {
 	/*
 	 * get the signer first, to fail before the block is stored: a stored block cannot be signed
 	 * again
 	 */
 	const Signer *signer = node_channel_signer(channel);
-	const ConsenterIds *ids = &channel->consenter_ids;
 	Common__SignatureHeader signature_header = COMMON__SIGNATURE_HEADER__INIT;
 	BlockSignature signature = {0};
 	FbBytes consenter_metadata;
@@ -131,8 +130,8 @@ sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 	error_check(block_raft_metadata(ids->ids, ids->count, ids->next_id, raft_index, allocator,
 									&consenter_metadata, &error),
 				&error);
-	error_check(block_signature_value(channel->config_block_number, consenter_metadata, allocator,
-									  &value, &error),
+	error_check(block_signature_value(last_config_number, consenter_metadata, allocator, &value,
+									  &error),
 				&error);
 	error_check(block_header_bytes(header, allocator, &header_bytes, &error), &error);
 	signature_header.creator = proto_data(signer_identity(signer));
@@ -152,7 +151,7 @@ sign_block(const Channel *channel, const BlockHeader *header, uint64 raft_index,
 
 void
 order_build_block(const Channel *channel, const BlockBatch *batch, uint64 raft_index,
-				  CheckedBlock *block)
+				  const ConfigBundle *next_config, CheckedBlock *block)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
 	uint64 height = block_store_height(channel->ledger, NULL);
@@ -160,14 +159,22 @@ order_build_block(const Channel *channel, const BlockBatch *batch, uint64 raft_i
 	BlockView *view = &block->view;
 	BlockRow last;
 	BlockHeader previous;
+	uint64 last_config_number;
+	ConsenterIds ids = channel->consenter_ids;
 	FbError error;
 
 	if (height == 0 || !block_store_row(channel->ledger, height - 1, NULL, &last))
 		elog(ERROR, "channel \"%s\" has no block", channel->name);
 	previous = (BlockHeader) {last.number, last.previous_hash, last.data_hash};
 	block_make(&previous, batch, hashes, block);
-	view->metadata[0] = sign_block(channel, &view->header, raft_index, allocator);
-	error_check(block_last_config_pack(channel->config_block_number, allocator, &view->metadata[1],
-									   &error),
+	last_config_number = channel->config_block_number;
+	if (next_config != NULL)
+	{
+		last_config_number = view->header.number;
+		channel_follow_consenters(channel, next_config, &ids);
+	}
+	view->metadata[0] =
+		sign_block(channel, &view->header, raft_index, last_config_number, &ids, allocator);
+	error_check(block_last_config_pack(last_config_number, allocator, &view->metadata[1], &error),
 				&error);
 }

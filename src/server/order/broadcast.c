@@ -99,7 +99,8 @@ append_envelope(StringInfo record, const Envelope *envelope)
 {
 	/* neither size exceeds FB_MESSAGE_BYTES_MAX, so both fit */
 	RecordMark mark = {.envelope_bytes = (uint32) envelope->bytes.size,
-					   .message_bytes = (uint32) envelope->message_bytes};
+					   .message_bytes = (uint32) envelope->message_bytes,
+					   .is_config = envelope->is_config};
 
 	appendBinaryStringInfo(record, (const char *) &mark, sizeof(mark));
 	appendBinaryStringInfo(record, (const char *) envelope->bytes.data, (int) envelope->bytes.size);
@@ -111,22 +112,44 @@ record_bytes(const StringInfoData *record)
 	return fb_bytes(record->data, (size_t) record->len);
 }
 
+/*
+ * Check an envelope of any type, and append to the record what is to be ordered for it: the
+ * envelope itself, or the configuration transaction for an update. context: reset by the caller.
+ */
+static FbStatus
+admit_into(const Channel *channel, const Envelope *envelope, MemoryContext context,
+		   StringInfo record, FbError *error)
+{
+	MemoryContext old_context = MemoryContextSwitchTo(context);
+	bool is_update = envelope->is_config || envelope->type == TX_TYPE_CONFIG_UPDATE;
+	int64 now = (int64) time(NULL);
+	Envelope ordered = *envelope;
+	FbStatus status = is_update ? config_admission_check(channel, envelope, now, &ordered, error)
+								: admission_check(channel->bundle, envelope, now, error);
+
+	MemoryContextSwitchTo(old_context);
+	if (status == FB_OK)
+		append_envelope(record, &ordered);
+	return status;
+}
+
 static FbStatus
 admit_envelope(const Channel *channel, ChannelSlot *slot, const Envelope *envelope, FbError *error)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "fabric admission", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old_context = MemoryContextSwitchTo(context);
-	FbStatus status = admission_check(channel->bundle, envelope, (int64) time(NULL), error);
 	StringInfoData record;
+	FbStatus status;
 	bool queued;
 
-	MemoryContextSwitchTo(old_context);
+	initStringInfo(&record);
+	status = admit_into(channel, envelope, context, &record, error);
 	MemoryContextDelete(context);
 	if (status != FB_OK)
+	{
+		pfree(record.data);
 		return status;
-	initStringInfo(&record);
-	append_envelope(&record, envelope);
+	}
 	queued = inbox_put(slot, RECORD_ENVELOPES, number_bytes(&channel->bundle->sequence),
 					   record_bytes(&record));
 	pfree(record.data);
@@ -265,17 +288,11 @@ admit_forwarded(const Channel *channel, uint64 sender_id, FbBytes envelopes, Str
 
 		CHECK_FOR_INTERRUPTS();
 		parsed = envelope_parse(memory_allocator(context), data[i], &envelope, &refusal);
-		if (parsed == FB_OK && envelope.is_config)
-			status = fb_fail(error, FB_INVALID_ARGUMENT,
-							 "configuration transactions cannot be forwarded");
-		else
-			status = admission_check_canonical(&envelope, error);
-		if (status == FB_OK && parsed == FB_OK)
-			parsed = admission_check(channel->bundle, &envelope, (int64) time(NULL), &refusal);
+		status = admission_check_canonical(&envelope, error);
 		MemoryContextSwitchTo(old_context);
 		if (status == FB_OK && parsed == FB_OK)
-			append_envelope(record, &envelope);
-		else
+			parsed = admit_into(channel, &envelope, context, record, &refusal);
+		if (status != FB_OK || parsed != FB_OK)
 		{
 			dropped_count++;
 			why = refusal;

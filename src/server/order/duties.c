@@ -43,8 +43,14 @@ drop_batch(OrderNode *node, FbBytes payload, bool own)
 	queue_note_unlogged(node->queue, envelopes, envelopes_count);
 	for (size_t position = 0; own && position < envelopes_count; position++)
 	{
+		/*
+		 * a configuration that is queued again is applied again, if the channel has another one
+		 * than its first
+		 */
+		bool is_config = block_has_config(envelopes, envelopes_count);
 		QueueEntry entry = {.envelope = envelopes[position],
-							.config_sequence = node->settings.config_sequence};
+							.config_sequence = is_config ? 0 : node->settings.config_sequence,
+							.is_config = is_config};
 
 		if (cutter_message_bytes(entry.envelope, &entry.message_bytes, NULL) == FB_OK)
 			(void) queue_add(node->queue, &entry, node->now_ms);
@@ -77,6 +83,7 @@ truncate_log(OrderNode *node, uint64 from_index, uint64 last_index)
 	}
 	log_cache_truncate(node->cache, from_index);
 	raft_store_truncate(node->channel, from_index);
+	node->config_index = Min(node->config_index, from_index - 1);
 }
 
 /*
@@ -122,6 +129,8 @@ store_entry(OrderNode *node, uint64 index, uint64 term, RaftEntryKind kind, bool
 	 * batch must be able to order them.
 	 */
 	queue_note_logged(node->queue, step.batch.data, step.batch.data_count);
+	if (block_has_config(step.batch.data, step.batch.data_count))
+		node->config_index = index;
 }
 
 static void
@@ -165,6 +174,7 @@ change_log_start(OrderNode *node, const RaftUpdate *update)
 		node->log_start_head = node->fetch_head;
 		node->head = node->fetch_head;
 		node->head_index = update->log_start.index;
+		node->config_index = Min(node->config_index, update->log_start.index);
 	}
 	else
 	{

@@ -30,10 +30,12 @@
  * durable.
  *
  * The rules are those of Fabric (orderer/common/msgprocessor/standardchannel.go) and some more: see
- * admission.c. CONFIG_UPDATE, CONFIG and ORDERER_TRANSACTION are refused.
+ * admission.c. An update of the configuration (CONFIG_UPDATE) is applied here, and ordered as the
+ * configuration transaction that results: see config_admission.c. ORDERER_TRANSACTION is refused.
  *
  * Errors that are final: FB_MALFORMED_MESSAGE, FB_INVALID_ARGUMENT, FB_LIMIT_EXCEEDED,
- * FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED. Errors after which the caller may try elsewhere
+ * FB_CERTIFICATE_EXPIRED, FB_POLICY_NOT_SATISFIED, FB_ACCESS_DENIED (maintenance mode), and for
+ * updates FB_INVALID_CONFIG. Errors after which the caller may try elsewhere
  * or later with the same transaction id: FB_NOT_CONSENTER, FB_NO_LEADER (also if the worker does
  * not run), FB_BUSY; elsewhere only: FB_CHAINS_DIFFER. Raises FB_NOT_PRELOADED. Needs a
  * transaction, because it reads the channel's configuration.
@@ -81,10 +83,13 @@ extern FbStatus order_read_entries(const Channel *channel, uint64 after_index, s
 
 /*
  * Make the next block as an orderer does: data from a Raft entry, number and previous hash from the
- * ledger, signed by this node. *block points into memory of the current context.
+ * ledger, signed by this node. next_config: the configuration that its transaction makes, or NULL.
+ * Such a block is itself the last configuration block that its metadata name, with the consenters
+ * of the new configuration (orderer/common/multichannel, blockwriter.go, WriteConfigBlock). *block
+ * points into memory of the current context.
  */
 extern void order_build_block(const Channel *channel, const BlockBatch *batch, uint64 raft_index,
-							  CheckedBlock *block);
+							  const ConfigBundle *next_config, CheckedBlock *block);
 
 /* ---- evidence.c: fabric_internal.raft_evidence ---- */
 

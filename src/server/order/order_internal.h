@@ -3,6 +3,7 @@
  *
  * - settings.c: the part of the channel's configuration that the worker needs
  * - admission.c: may an envelope be ordered?
+ * - config_admission.c: updates of the configuration: checked, applied, signed by this node
  * - broadcast.c: from a session or another node into the inbox
  * - queue.c: envelopes that are not in the log yet, and hashes of those logged lately
  * - log_cache.c: payloads of the newest log entries
@@ -46,6 +47,7 @@ typedef struct RecordMark
 {
 	uint32 envelope_bytes;
 	uint32 message_bytes; /* by the cutter's count */
+	bool is_config;		  /* a configuration transaction: alone in its block */
 } RecordMark;
 
 /* ---- settings.c: the channel's configuration for the worker ---- */
@@ -68,7 +70,7 @@ extern void order_settings_load(const char *channel, OrderSettings *settings);
 /* ---- admission.c ---- */
 
 /*
- * Check Fabric's rules of admission, and some more, for all but configuration transactions. now:
+ * Check Fabric's rules of admission, and some more, for normal transactions. now:
  * seconds since 1970 UTC. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED, FB_CERTIFICATE_EXPIRED,
  * FB_POLICY_NOT_SATISFIED, FB_INVALID_ARGUMENT (type, channel, transaction id). Allocates in the
  * current memory context.
@@ -76,10 +78,29 @@ extern void order_settings_load(const char *channel, OrderSettings *settings);
 extern FbStatus admission_check(const ConfigBundle *bundle, const Envelope *envelope, int64 now,
 								FbError *error);
 /*
+ * The part of these rules that holds for configuration transactions too: size, encoding, channel,
+ * expired certificates, and the policy for writers; in maintenance mode only orderers may write.
+ */
+extern FbStatus admission_check_frame(const ConfigBundle *bundle, const Envelope *envelope,
+									  int64 now, FbError *error);
+/*
  * Can a block contain the envelope: canonical encoding of payload and signature, no other fields?
  * Else FB_MALFORMED_MESSAGE.
  */
 extern FbStatus admission_check_canonical(const Envelope *envelope, FbError *error);
+
+/* ---- config_admission.c ---- */
+
+/*
+ * The configuration transaction for an envelope of type CONFIG_UPDATE, or for the update in an
+ * envelope of type CONFIG (standardchannel.go, ProcessConfigUpdateMsg, ProcessConfigMsg). *result:
+ * an envelope of type CONFIG with the new configuration, signed by this node, in the current memory
+ * context. A CONFIG envelope that another consenter made for the present configuration is checked
+ * and returned as it is. Errors: those of admission_check_frame and config_apply_update,
+ * FB_INVALID_CONFIG, FB_STALE_CONFIG. Raises what node_channel_signer raises.
+ */
+extern FbStatus config_admission_check(const Channel *channel, const Envelope *envelope, int64 now,
+									   Envelope *result, FbError *error);
 
 /* ---- queue.c: envelopes that are not in the log yet ---- */
 
@@ -103,15 +124,17 @@ typedef struct QueueItem
 	uint64 arrived_ms;
 	uint64 forwarded_ms;
 	uint64 message_bytes; /* by the cutter's count */
+	bool is_config;		  /* a configuration transaction */
 	FbBytes envelope;
 } QueueItem;
 
-/* an admitted envelope; configuration transactions are never admitted */
+/* an admitted envelope */
 typedef struct QueueEntry
 {
 	FbBytes envelope;
 	uint64 config_sequence;
 	uint64 message_bytes;
+	bool is_config;
 } QueueEntry;
 
 typedef struct Queue Queue;
@@ -315,6 +338,11 @@ struct OrderNode
 	BlockHead log_start_head; /* the last block at log_start_index */
 	BlockHead head;			  /* the last block after entry head_index, the last entry */
 	uint64 head_index;
+	/*
+	 * The last entry that may be a configuration: a leader cuts nothing until the ledger has it. At
+	 * the start, the last entry of the log.
+	 */
+	uint64 config_index;
 	uint64 fetch_index;
 	BlockHead fetch_head; /* the last block to fetch, as the leader says */
 	bool fetch_refused;	  /* the ledger has another block there */
@@ -461,6 +489,8 @@ extern void duties_finish(OrderNode *node);
 
 /* a new envelope */
 extern void batching_add(OrderNode *node, const QueueEntry *entry);
+/* the settings have been loaded for another configuration */
+extern void batching_note_configuration(OrderNode *node);
 /* cut and submit, or forward, as much as possible now; true if something was submitted */
 extern bool batching_run(OrderNode *node);
 /* when batching_run must be called again even if nothing happens */

@@ -196,6 +196,7 @@ start_raft(OrderNode *node)
 	node->recovering_since = stored.recovery != RAFT_RECOVERY_NONE ? stored.recovering_since : 0;
 	fill_start_event(node, &stored, &event);
 	start_chain(node, &stored);
+	node->config_index = stored.base_index + stored.entries_count;
 	node->applied_index = event.start.applied_index;
 	error_check(duties_step(node, &event, NULL, &error), &error);
 	if (trusted)
@@ -362,6 +363,7 @@ take_envelopes(OrderNode *node, uint64 config_sequence, FbBytes rest)
 		FB_ASSERT(mark.envelope_bytes <= rest.size - sizeof(mark));
 		entry.envelope = fb_bytes(rest.data + sizeof(mark), mark.envelope_bytes);
 		entry.message_bytes = mark.message_bytes;
+		entry.is_config = mark.is_config;
 		batching_add(node, &entry);
 		rest = fb_bytes(entry.envelope.data + entry.envelope.size,
 						rest.size - sizeof(mark) - entry.envelope.size);
@@ -542,6 +544,7 @@ take_configuration(OrderNode *node)
 		return;
 	order_settings_load(node->channel, &node->settings);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
+	batching_note_configuration(node);
 }
 
 /*

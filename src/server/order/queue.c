@@ -86,6 +86,7 @@ queue_add(Queue *queue, const QueueEntry *new, uint64 now_ms)
 	item->config_sequence = new->config_sequence;
 	item->arrived_ms = now_ms;
 	item->message_bytes = new->message_bytes;
+	item->is_config = new->is_config;
 	item->envelope = fb_bytes(copy, envelope.size);
 	entry->item = item;
 	dlist_push_tail(&queue->items, &item->node);

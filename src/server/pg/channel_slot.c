@@ -146,6 +146,9 @@ slot_publish_block(ChannelSlot *slot, const BlockNews *news)
 	SpinLockRelease(&slot->mutex);
 	if (news->lifecycle_changed)
 		pg_atomic_write_u64(&slot->lifecycle_block_number, news->number);
+	/* before the positions: who sees the block must see its configuration */
+	if (news->config_changed)
+		pg_atomic_write_u64(&slot->config_block_number, news->number);
 	if (news->raft_index > 0)
 		publish_position(&slot->applied_raft_index, news->raft_index);
 	publish_position(&slot->height, news->number + 1);

@@ -189,6 +189,7 @@ typedef struct BlockNews
 	uint64 number;
 	uint64 raft_index;		/* of its log entry; 0: none */
 	bool lifecycle_changed; /* the block wrote a chaincode definition or an approval */
+	bool config_changed;	/* the block holds the configuration of all later blocks */
 	const int *counts;		/* 256 counts: transactions by validation code */
 	const ValidationWork *work;
 	uint64 validation_us; /* duration of the validation */

@@ -302,7 +302,10 @@ apply_next_entry(LedgerWorker *worker)
 		shmem_worker_wake(worker->slot, WORKER_ORDERER);
 		return true;
 	}
-	order_build_block(channel, &entries[0].batch, entries[0].index, &block);
+	order_build_block(channel, &entries[0].batch, entries[0].index,
+					  validate_next_config(channel, entries[0].batch.data,
+										   entries[0].batch.data_count),
+					  &block);
 	finish_block(worker, channel, &block, entries[0].term, NULL, &committed);
 	return true;
 }
