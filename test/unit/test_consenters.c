@@ -190,6 +190,119 @@ test_metadata(void)
 				 FB_MALFORMED_MESSAGE);
 }
 
+/* ---- what an orderer accepts ---- */
+
+#define TIME_VALID 1800000000 /* 2027: the vectors are valid for ten years */
+#define TIME_EXPIRED 3000000000
+
+static ConfigBundle *genesis;
+
+/* the configuration of the genesis block with other consenters of its list */
+static ConfigBundle
+bundle_with(const char *digits)
+{
+	ConfigConsenter *consenters =
+		fb_allocate_array(&arena.allocator, strlen(digits), sizeof(ConfigConsenter));
+	ConfigBundle bundle = *genesis;
+
+	for (size_t i = 0; digits[i] != '\0'; i++)
+		consenters[i] = genesis->consenters[digits[i] - '1'];
+	bundle.consenters = consenters;
+	bundle.consenters_count = strlen(digits);
+	return bundle;
+}
+
+static FbStatus
+check_change(const char *current, const char *next, const ActiveConsenters *active, int64_t now)
+{
+	ConfigBundle old_bundle = bundle_with(current);
+	ConfigBundle new_bundle = bundle_with(next);
+	ConsenterIds ids;
+
+	consenter_ids_first(old_bundle.consenters_count, &ids);
+	return config_check_consenters(&old_bundle, &ids, &new_bundle, active, now, &error);
+}
+
+static void
+test_rules(void)
+{
+	FbBytes block = check_read_file("test/vectors/blocks/0.block");
+	FbBytes foreign = check_read_file(
+		"test/vectors/crypto/peerOrganizations/org1.example.com/peers/peer0.org1.example.com/tls/server.crt");
+	ConfigBundle other;
+	ConfigConsenter consenters[3];
+	ConsenterIds ids;
+
+	CHECK_STATUS(config_bundle_from_block(&arena.allocator, block, &genesis, &error), FB_OK);
+	if (genesis == NULL)
+		exit(2);
+	CHECK_STATUS(check_change("12", "123", NULL, TIME_VALID), FB_OK);
+	CHECK_STATUS(check_change("123", "13", NULL, TIME_VALID), FB_OK);
+	CHECK_STATUS(check_change("12", "13", NULL, TIME_VALID), FB_OK);
+	CHECK_STATUS(check_change("1", "23", NULL, TIME_VALID), FB_INVALID_CONFIG);
+	/* only a new certificate must be valid now */
+	CHECK_STATUS(check_change("12", "123", NULL, TIME_EXPIRED), FB_CERTIFICATE_EXPIRED);
+	CHECK_STATUS(check_change("12", "32", NULL, TIME_EXPIRED), FB_CERTIFICATE_EXPIRED);
+	CHECK_STATUS(check_change("123", "21", NULL, TIME_EXPIRED), FB_OK);
+
+	/* a certificate of another organization's authority, of a consenter that does not change too */
+	other = bundle_with("123");
+	memcpy(consenters, other.consenters, sizeof(consenters));
+	other.consenters = consenters;
+	consenters[1].server_tls_certificate = foreign;
+	consenter_ids_first(3, &ids);
+	CHECK_STATUS(config_check_consenters(genesis, &ids, &other, NULL, TIME_VALID, &error),
+				 FB_INVALID_CONFIG);
+	CHECK_TEXT(
+		error.message,
+		"TLS server certificate of consenter localhost:7250 is not issued by an orderer organization of the channel");
+	config_bundle_destroy(genesis);
+	free((void *) block.data);
+	free((void *) foreign.data);
+}
+
+/* membership_test.go, TestQuorumCheck, and more */
+static void
+test_quorum(void)
+{
+	static const struct
+	{
+		const char *current;
+		const char *next;
+		ActiveConsenters active;
+		FbStatus expected;
+	} table[] = {
+		/* one is added */
+		{"1", "12", {1, {1}}, FB_OK},
+		{"12", "123", {2, {1, 2}}, FB_OK},
+		{"12", "123", {1, {1}}, FB_INVALID_CONFIG},
+		/* one is removed */
+		{"123", "12", {3, {1, 2, 3}}, FB_OK},
+		{"123", "12", {2, {1, 2}}, FB_OK},
+		{"123", "12", {2, {1, 3}}, FB_INVALID_CONFIG},
+		{"12", "1", {1, {1}}, FB_OK},
+		{"12", "1", {1, {2}}, FB_INVALID_CONFIG},
+		/* another order is no change, whoever is active */
+		{"123", "321", {1, {1}}, FB_OK},
+	};
+	FbBytes block = check_read_file("test/vectors/blocks/0.block");
+
+	CHECK_STATUS(config_bundle_from_block(&arena.allocator, block, &genesis, &error), FB_OK);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (!CHECK_STATUS(check_change(table[i].current, table[i].next, &table[i].active,
+									   TIME_VALID),
+						  table[i].expected))
+			fprintf(stderr, "    %zu: %s -> %s\n", i, table[i].current, table[i].next);
+	CHECK_STATUS(check_change("123", "12", &(ActiveConsenters) {1, {1}}, TIME_VALID),
+				 FB_INVALID_CONFIG);
+	CHECK_TEXT(error.message, "too few consenters are active for this change");
+	CHECK_TEXT(
+		error.detail,
+		"Of the 2 consenters after it, 1 are active without the one that changes; a leader needs 2.");
+	config_bundle_destroy(genesis);
+	free((void *) block.data);
+}
+
 int
 main(void)
 {
@@ -198,6 +311,8 @@ main(void)
 	CHECK_TEST(test_too_many_changes());
 	CHECK_TEST(test_other_consensus());
 	CHECK_TEST(test_metadata());
+	CHECK_TEST(test_rules());
+	CHECK_TEST(test_quorum());
 	fb_arena_reset(&arena);
 	return check_finish("config/consenters");
 }

@@ -12,6 +12,7 @@
  * - config_compute.c: the update that leads from one configuration to another
  * - transition.c: may one configuration follow another, as a whole?
  * - consenters.c: the Raft ids of the consenters, and how they follow from configuration blocks
+ * - consenter_rules.c: may an orderer accept an update that changes the consenters?
  *
  * Rules of Fabric: common/channelconfig, common/configtx, internal/configtxgen/encoder
  * (docs/wire-format.md, "Channel configuration"). Configuration messages contain protobuf maps and
@@ -205,16 +206,17 @@ extern FbStatus config_apply_update(FbAllocator *allocator, const ConfigBundle *
 									FbBytes *config_envelope, FbError *error);
 
 /*
- * May `next` replace `current`, on every node? No organization has another MSP id, and no section
- * is gone (common/channelconfig/bundle.go, ValidateNew). Errors: FB_INVALID_CONFIG.
+ * May `next` replace `current`, on every node? No organization has another MSP id, no section is
+ * gone (common/channelconfig/bundle.go, ValidateNew), and at most one consenter is added, removed
+ * or replaced (Fabric's orderers accept no other update). Errors: FB_INVALID_CONFIG.
  */
 extern FbStatus config_check_successor(const ConfigBundle *current, const ConfigBundle *next,
 									   FbError *error);
 
 /*
  * May an orderer accept that `next` replaces `current`? The state of the consensus type changes
- * alone, its type only in maintenance mode (orderer/common/msgprocessor/maintenancefilter.go), and
- * the consenters stay. next was made from the result of config_apply_update. Errors:
+ * alone, and its type only in maintenance mode (orderer/common/msgprocessor/maintenancefilter.go).
+ * next was made from the result of config_apply_update. Errors:
  * FB_INVALID_CONFIG, FB_OUT_OF_MEMORY.
  */
 extern FbStatus config_check_orderer_rules(FbAllocator *allocator, const ConfigBundle *current,
@@ -242,7 +244,7 @@ extern FbStatus config_compute_update(FbAllocator *allocator, const char *channe
 /* free the memory outside the allocator (certificates of the MSPs); accepts NULL */
 extern void config_bundle_destroy(ConfigBundle *bundle);
 
-/* ---- consenters.c: the Raft ids of the consenters; see the note there ---- */
+/* ---- consenters.c, consenter_rules.c: Raft ids of the consenters, and changes of them ---- */
 
 /* the ids under one configuration */
 typedef struct ConsenterIds
@@ -285,6 +287,23 @@ extern FbStatus consenter_ids_parse(FbBytes signatures_slot, FbAllocator *alloca
  */
 extern FbStatus consenter_ids_require(const ConsenterIds *expected, FbBytes signatures_slot,
 									  FbAllocator *allocator, FbError *error);
+
+/* the consenters that answered within the last election timeout, as the leader knows, and itself */
+typedef struct ActiveConsenters
+{
+	uint32_t count;
+	uint64_t ids[FB_RAFT_NODES_MAX];
+} ActiveConsenters;
+
+/*
+ * May an orderer accept that `next` replaces `current`, as far as consenters are concerned? ids: of
+ * current. active: NULL: unknown, as on a follower; otherwise the change must leave a quorum of
+ * active consenters. now: seconds since 1970 UTC. Errors: FB_INVALID_CONFIG,
+ * FB_CERTIFICATE_EXPIRED (of a new certificate), FB_OUT_OF_MEMORY, FB_CRYPTO_FAILURE.
+ */
+extern FbStatus config_check_consenters(const ConfigBundle *current, const ConsenterIds *ids,
+										const ConfigBundle *next, const ActiveConsenters *active,
+										int64_t now, FbError *error);
 
 extern bool consenter_ids_equal(const ConsenterIds *a, const ConsenterIds *b);
 extern bool consenter_ids_has(const ConsenterIds *ids, uint64_t id);

@@ -11,7 +11,7 @@
 
 #include <inttypes.h>
 
-static bool
+bool
 raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b)
 {
 	return a->voters_count == b->voters_count &&
@@ -84,7 +84,7 @@ membership_decode_prefix(FbBytes bytes, RaftConfiguration *configuration, size_t
 }
 
 FbStatus
-membership_decode_one(FbBytes payload, RaftConfiguration *configuration, FbError *error)
+raft_configuration_decode(FbBytes payload, RaftConfiguration *configuration, FbError *error)
 {
 	size_t used;
 

@@ -651,6 +651,7 @@ raft_status(const Raft *raft, RaftStatus *status)
 	status->configuration = raft->configurations[0].configuration;
 	status->configuration_index = raft->configurations[0].index;
 	status->configuration_committed = raft->configurations[0].index <= raft->commit_index;
+	status->committed_configuration = membership_committed(raft)->configuration;
 	status->participation = raft->participation;
 	status->recovery = raft->recovery;
 	status->recovery_witness = raft->recovery_witness;

@@ -52,6 +52,10 @@ extern bool raft_configuration_has(const RaftConfiguration *configuration, uint6
 extern bool raft_configuration_add(RaftConfiguration *configuration, uint64_t node);
 /* false when not there */
 extern bool raft_configuration_remove(RaftConfiguration *configuration, uint64_t node);
+extern bool raft_configuration_equal(const RaftConfiguration *a, const RaftConfiguration *b);
+/* the payload of a CONFIGURATION entry, untrusted. FB_MALFORMED_MESSAGE, FB_LIMIT_EXCEEDED */
+extern FbStatus raft_configuration_decode(FbBytes payload, RaftConfiguration *configuration,
+										  FbError *error);
 
 /* ---- entries ---- */
 
@@ -627,6 +631,8 @@ typedef struct RaftStatus
 	RaftConfiguration configuration; /* in force: the last in the log */
 	uint64_t configuration_index;	 /* its entry; 0: the first one */
 	bool configuration_committed;
+	/* the last committed one: the same, or the one before */
+	RaftConfiguration committed_configuration;
 	uint32_t followers_count; /* a leader's view; otherwise 0 */
 	RaftFollowerStatus followers[FB_RAFT_NODES_MAX];
 	RaftParticipation participation;

@@ -316,8 +316,6 @@ extern const RaftLogConfiguration *membership_committed(const Raft *raft);
 /* a leader's progress list becomes that of the configuration in force */
 extern void membership_follow_progress(Raft *raft);
 extern size_t membership_encode_one(const RaftConfiguration *configuration, uint8_t *out);
-extern FbStatus membership_decode_one(FbBytes payload, RaftConfiguration *configuration,
-									  FbError *error);
 extern size_t membership_encode_state(const RaftLogConfiguration *configurations, uint32_t count,
 									  uint8_t *out);
 extern FbStatus membership_decode_state(FbBytes state, RaftLogConfiguration *configurations,

@@ -542,7 +542,7 @@ recovery_knows_others(const Raft *raft, const RaftMessage *message)
 {
 	RaftConfiguration theirs;
 
-	if (membership_decode_one(message->configuration, &theirs, NULL) != FB_OK)
+	if (raft_configuration_decode(message->configuration, &theirs, NULL) != FB_OK)
 		return true;
 	for (uint32_t i = 0; i < theirs.voters_count; i++)
 		if (theirs.voters[i] != raft->id &&

@@ -582,7 +582,7 @@ replication_check_append(Raft *raft, const RaftMessage *message, FbError *error)
 						   entry->payload.size);
 		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
 		{
-			FB_TRY(membership_decode_one(entry->payload, &configuration, error));
+			FB_TRY(raft_configuration_decode(entry->payload, &configuration, error));
 			FB_TRY(membership_check_fixed(raft, message, &configuration, error));
 		}
 		term = entry->term;
@@ -643,7 +643,7 @@ replication_store(Raft *raft, const RaftMessage *message, uint32_t first)
 		if (entry->kind == RAFT_ENTRY_CONFIGURATION)
 		{
 			RaftConfiguration configuration;
-			FbStatus status = membership_decode_one(entry->payload, &configuration, NULL);
+			FbStatus status = raft_configuration_decode(entry->payload, &configuration, NULL);
 
 			FB_ASSERT(status == FB_OK); /* replication_check_append looked */
 			membership_push(raft, message->index + i + 1, &configuration);

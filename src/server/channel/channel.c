@@ -35,6 +35,10 @@ typedef struct ChannelEntry
 	ConfigBundle *bundle;
 	uint64 raft_id_generation; /* of the TLS certificate that raft_id is of; 0: it is not known */
 	uint64 raft_id;
+	/* consenters of the configuration before this one, in context; see load_former */
+	bool former_loaded;
+	ConsenterIds former_ids;
+	ConfigConsenter *former;
 	Channel channel;
 } ChannelEntry;
 
@@ -140,34 +144,39 @@ find_own_consenter(const ConfigBundle *bundle)
 	return own.size > 0 ? find_consenter(bundle, own) : bundle->consenters_count;
 }
 
+/* a block may be newer than the statement's snapshot, as the configuration may */
+static bool
+newest_block_row(const Ledger *ledger, uint64 number, BlockRow *row)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool found = block_store_row(ledger, number, snapshot, row);
+
+	UnregisterSnapshot(snapshot);
+	return found;
+}
+
 /*
- * The ids under the configuration of this block. The block itself names them, and commit_block has
- * compared them with those that follow from the blocks before. None if they cannot be read: blocks
- * of Fabric's first releases do not have them, and an audit must be able to open the channel of a
- * damaged one.
+ * The ids under the configuration of this block, which has this many consenters. The block itself
+ * names them, and commit_block has compared them with those that follow from the blocks before.
+ * None if they cannot be read: blocks of Fabric's first releases do not have them, and an audit
+ * must be able to open the channel of a damaged one.
  */
 static void
-load_consenter_ids(const Ledger *ledger, uint64 config_block_number, const ConfigBundle *bundle,
+load_consenter_ids(const Ledger *ledger, uint64 config_block_number, size_t consenters_count,
 				   ConsenterIds *ids)
 {
-	Snapshot snapshot;
-	bool found;
 	BlockRow row;
 	FbError error;
 
-	if (config_block_number == 0 || bundle->consenters_count == 0)
+	if (config_block_number == 0 || consenters_count == 0)
 	{
-		consenter_ids_first(bundle->consenters_count, ids);
+		consenter_ids_first(consenters_count, ids);
 		return;
 	}
-	/* the block may be newer than the statement's snapshot, as the configuration may */
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	found = block_store_row(ledger, config_block_number, snapshot, &row);
-	UnregisterSnapshot(snapshot);
-	if (!found ||
+	if (!newest_block_row(ledger, config_block_number, &row) ||
 		consenter_ids_parse(row.signatures, memory_allocator(CurrentMemoryContext), ids, &error) !=
 			FB_OK ||
-		ids->count != bundle->consenters_count)
+		ids->count != consenters_count)
 		memset(ids, 0, sizeof(*ids));
 }
 
@@ -203,7 +212,7 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 		elog(ERROR, "channel \"%s\" has no configuration", entry->name);
 	status = config_bundle_create(memory_allocator(context), entry->name, config, &bundle, &error);
 	if (status == FB_OK)
-		load_consenter_ids(ledger, config_block_number, bundle, &ids);
+		load_consenter_ids(ledger, config_block_number, bundle->consenters_count, &ids);
 	MemoryContextSwitchTo(old);
 	if (status != FB_OK)
 	{
@@ -219,6 +228,7 @@ channel_load(ChannelEntry *entry, const Ledger *ledger)
 	entry->ledger_id = ledger->id;
 	entry->table = ledger->world_state.table;
 	entry->raft_id_generation = 0;
+	entry->former_loaded = false;
 	entry->channel = (Channel) {.name = entry->name,
 								.config_block_number = config_block_number,
 								.bundle = bundle,
@@ -337,6 +347,148 @@ channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der
 {
 	return consenter_ids_id(&channel->consenter_ids,
 							find_consenter(channel->bundle, certificate_der));
+}
+
+/* ---- earlier configurations ---- */
+
+/* the number of the configuration block before this one, which is not block 0 */
+static bool
+previous_config_block(const Ledger *ledger, uint64 config_block_number, uint64 *previous)
+{
+	BlockSignatures signatures;
+	BlockRow row;
+	FbError error;
+
+	*previous = 0;
+	if (config_block_number == 1)
+		return true;
+	if (!newest_block_row(ledger, config_block_number - 1, &row) ||
+		block_signatures_parse(row.signatures, memory_allocator(CurrentMemoryContext), &signatures,
+							   &error) != FB_OK ||
+		signatures.last_config_number >= config_block_number)
+		return false;
+	*previous = signatures.last_config_number;
+	return true;
+}
+
+/* the configuration of a block, in the current context; NULL: it cannot be read */
+static ConfigBundle *
+read_config_bundle(const Ledger *ledger, uint64 config_block_number)
+{
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	int count;
+	TransactionRow *rows =
+		block_store_transactions(ledger, config_block_number, snapshot, true, &count);
+	ConfigBundle *bundle;
+	FbError error;
+
+	UnregisterSnapshot(snapshot);
+	if (count == 0 || config_bundle_from_envelope(memory_allocator(CurrentMemoryContext),
+												  rows[0].envelope, &bundle, &error) != FB_OK)
+		return NULL;
+	memory_on_reset(CurrentMemoryContext, channel_destroy_bundle, bundle);
+	return bundle;
+}
+
+static FbBytes
+copy_certificate(FbBytes certificate)
+{
+	uint8_t *copy = palloc(certificate.size + 1);
+
+	if (certificate.size > 0)
+		memcpy(copy, certificate.data, certificate.size);
+	return fb_bytes(copy, certificate.size);
+}
+
+/* the consenters of the configuration before the current one: read once, when first asked for */
+static void
+load_former(ChannelEntry *entry)
+{
+	const Ledger *ledger = entry->channel.ledger;
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "fabric former configuration",
+							  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ConfigBundle *bundle = NULL;
+	uint64 previous;
+
+	memset(&entry->former_ids, 0, sizeof(entry->former_ids));
+	if (entry->channel.config_block_number > 0 &&
+		previous_config_block(ledger, entry->channel.config_block_number, &previous))
+		bundle = read_config_bundle(ledger, previous);
+	if (bundle != NULL)
+	{
+		load_consenter_ids(ledger, previous, bundle->consenters_count, &entry->former_ids);
+		MemoryContextSwitchTo(entry->context);
+		entry->former = palloc0(entry->former_ids.count * sizeof(ConfigConsenter) + 1);
+		for (uint32 i = 0; i < entry->former_ids.count; i++)
+		{
+			entry->former[i] = bundle->consenters[i];
+			entry->former[i].host = pstrdup(bundle->consenters[i].host);
+			entry->former[i].client_tls_certificate =
+				copy_certificate(bundle->consenters[i].client_tls_certificate);
+			entry->former[i].server_tls_certificate = FB_BYTES_EMPTY;
+		}
+	}
+	entry->former_loaded = true;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+const ConfigConsenter *
+channel_former_consenter(const Channel *channel, uint64 id)
+{
+	ChannelEntry *entry = hash_search(channels, channel->name, HASH_FIND, NULL);
+
+	if (!entry->former_loaded)
+		load_former(entry);
+	for (uint32 i = 0; i < entry->former_ids.count; i++)
+		if (entry->former_ids.ids[i] == id)
+			return &entry->former[i];
+	return NULL;
+}
+
+bool
+channel_former_consenter_has(const Channel *channel, uint64 id, FbBytes certificate_der)
+{
+	const ConfigConsenter *former = channel_former_consenter(channel, id);
+	ConfigBundle bundle = {.consenters = former, .consenters_count = 1};
+
+	return former != NULL && find_consenter(&bundle, certificate_der) == 0;
+}
+
+void
+channel_consenter_ids_before(const Channel *channel, uint64 raft_index, ConsenterIds *ids)
+{
+	uint64 number = channel->config_block_number;
+	ConfigBundle *bundle;
+	BlockRow row;
+
+	while (number > 0)
+	{
+		if (!newest_block_row(channel->ledger, number, &row))
+			ereport(ERROR, (fb_errcode(FB_CORRUPTED),
+							errmsg("configuration block %llu of channel \"%s\" is missing",
+								   (unsigned long long) number, channel->name)));
+		if (row.raft_index < raft_index)
+			break;
+		if (!previous_config_block(channel->ledger, number, &number))
+			ereport(
+				ERROR,
+				(fb_errcode(FB_CORRUPTED),
+				 errmsg(
+					 "the configuration before that of block %llu of channel \"%s\" cannot be found",
+					 (unsigned long long) row.number, channel->name)));
+	}
+	if (number == channel->config_block_number)
+	{
+		*ids = channel->consenter_ids;
+		return;
+	}
+	bundle = read_config_bundle(channel->ledger, number);
+	memset(ids, 0, sizeof(*ids));
+	if (bundle != NULL)
+		load_consenter_ids(channel->ledger, number, bundle->consenters_count, ids);
 }
 
 ChannelSlot *

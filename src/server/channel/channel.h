@@ -114,6 +114,20 @@ extern uint64 channel_own_consenter(const Channel *channel);
  * a certificate that is renewed with its key is the same consenter's.
  */
 extern uint64 channel_consenter_of_certificate(const Channel *channel, FbBytes certificate_der);
+/*
+ * The consenter with this Raft id in the configuration before the current one; valid as long as
+ * channel. NULL: there is none, or that configuration cannot be read.
+ */
+extern const ConfigConsenter *channel_former_consenter(const Channel *channel, uint64 id);
+/* has it the public key of this certificate (DER) in its TLS client certificate? */
+extern bool channel_former_consenter_has(const Channel *channel, uint64 id,
+										 FbBytes certificate_der);
+/*
+ * The ids after the last configuration block that was made from an entry of the Raft log before
+ * this index; none if they cannot be read. Raises FB_CORRUPTED.
+ */
+extern void channel_consenter_ids_before(const Channel *channel, uint64 raft_index,
+										 ConsenterIds *ids);
 
 /* ---- addresses.c: where the other nodes are; see the note there ---- */
 

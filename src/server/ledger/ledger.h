@@ -67,6 +67,7 @@ extern char *ledger_partition_name(const Ledger *ledger, const char *table);
 /* statements that name a partition, prepared once per session and ledger */
 typedef enum LedgerStatementKind
 {
+	LEDGER_HEAL_RAFT_LOG,
 	LEDGER_INSERT_TRANSACTIONS,
 	LEDGER_INSERT_BLOCK,
 	LEDGER_UPSERT_STATE,
@@ -85,7 +86,6 @@ typedef enum LedgerStatementKind
 	LEDGER_READ_RAFT_LOG,
 	LEDGER_FIND_RAFT_BATCH,
 	LEDGER_FIND_NEXT_RAFT_BATCH,
-	LEDGER_HEAL_RAFT_LOG,
 	LEDGER_STATEMENT_COUNT
 } LedgerStatementKind;
 

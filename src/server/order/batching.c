@@ -129,19 +129,6 @@ still_admissible(OrderNode *node, QueueItem *item)
 	return stays;
 }
 
-/*
- * Is there a configuration in the log that this node's ledger does not have, or that this worker
- * has not read? What follows it must be checked by it, so nothing is cut meanwhile (chain.go, run:
- * configInflight). The ledger worker wakes this one after each block.
- */
-static bool
-config_is_in_flight(const OrderNode *node)
-{
-	return slot_applied_index(node->slot) < node->config_index ||
-		   (slot_height(node->slot) > 0 &&
-			slot_config_block(node->slot) != node->settings.config_block_number);
-}
-
 /* submit a batch of the first `count` items of the queue */
 static bool
 submit_batch(OrderNode *node, uint32 count)
@@ -257,7 +244,7 @@ run_leader(OrderNode *node)
 
 	for (;;)
 	{
-		if (config_is_in_flight(node))
+		if (!voters_settled(node))
 			return submitted;
 		if (node->ready_count > 0)
 		{
@@ -347,8 +334,7 @@ forward_some(OrderNode *node, QueueItem **position)
 	if (count == 0)
 		return false;
 	error_check(block_pack_data(envelopes, count, node->turn_allocator, &message, &error), &error);
-	if (!wire_set_send_forward(node->wires, node->leader, node->channel, node->settings.self_id,
-							   message))
+	if (!wire_set_send_forward(node->wires, node->leader, node->channel, node->raft_id, message))
 		return false;
 	for (int index = 0; index < count; index++)
 	{
@@ -427,7 +413,6 @@ uint64
 batching_deadline_ms(const OrderNode *node)
 {
 	if (node->role == RAFT_LEADER)
-		return raft_is_full(node) || config_is_in_flight(node) ? UINT64_MAX
-															   : node->batch_deadline_ms;
+		return raft_is_full(node) || !voters_settled(node) ? UINT64_MAX : node->batch_deadline_ms;
 	return node->forward_retry_ms;
 }

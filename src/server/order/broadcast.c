@@ -216,6 +216,9 @@ check_sender(const Channel *channel, uint64 sender_id, FbError *error)
 		known_sender.ledger_id == channel->ledger->id)
 		return FB_OK;
 	FB_TRY(wire_sender_certificate(&certificate, error));
+	if (sender_id != 0 &&
+		voters_accept_sender(channel, channel_slot(channel), sender_id, certificate))
+		return FB_OK;
 	if (sender_id == 0 || channel_consenter_of_certificate(channel, certificate) != sender_id)
 	{
 		fb_fail(error, FB_ACCESS_DENIED, "sender is not consenter %llu of channel \"%s\"",

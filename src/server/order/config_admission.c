@@ -29,15 +29,18 @@ admission_destroy_bundle(void *bundle)
 
 /* the rules for the new configuration as a whole */
 static FbStatus
-check_result(const Channel *channel, FbBytes config_envelope, FbError *error)
+check_result(const Channel *channel, FbBytes config_envelope, int64 now, FbError *error)
 {
 	FbAllocator *allocator = memory_allocator(CurrentMemoryContext);
+	ActiveConsenters active;
 	ConfigBundle *next;
 
 	FB_TRY(config_bundle_create(allocator, channel->name, config_envelope, &next, error));
 	memory_on_reset(CurrentMemoryContext, admission_destroy_bundle, next);
 	FB_TRY(config_check_successor(channel->bundle, next, error));
-	return config_check_orderer_rules(allocator, channel->bundle, next, error);
+	FB_TRY(config_check_orderer_rules(allocator, channel->bundle, next, error));
+	return config_check_consenters(channel->bundle, &channel->consenter_ids, next,
+								   voters_active(channel, &active) ? &active : NULL, now, error);
 }
 
 /* protoutil/txutils.go, CreateSignedEnvelope: without a transaction id */
@@ -76,7 +79,7 @@ apply_request(const Channel *channel, const Envelope *envelope, int64 now, Envel
 	FB_TRY(admission_check_frame(channel->bundle, envelope, now, error));
 	FB_TRY(config_apply_update(memory_allocator(CurrentMemoryContext), channel->bundle,
 							   envelope->bytes, access_verify, NULL, &config_envelope, error));
-	FB_TRY(check_result(channel, config_envelope, error));
+	FB_TRY(check_result(channel, config_envelope, now, error));
 	FB_TRY(sign_configuration(channel, config_envelope, result, error));
 	/* the result is larger than the request, and this node must be allowed to write it */
 	return admission_check_frame(channel->bundle, result, now, error);
@@ -121,7 +124,7 @@ config_admission_check(const Channel *channel, const Envelope *envelope, int64 n
 	}
 	FB_TRY(status);
 	FB_TRY(admission_check_frame(channel->bundle, envelope, now, error));
-	FB_TRY(check_result(channel, envelope->data, error));
+	FB_TRY(check_result(channel, envelope->data, now, error));
 	*result = *envelope;
 	return FB_OK;
 }

@@ -285,8 +285,8 @@ send_messages(OrderNode *node, const RaftUpdate *update)
 		error_check(raft_message_encode(node->turn_allocator, message, &bytes, &error), &error);
 		if (message->early)
 		{
-			(void) wire_set_send_raft(node->wires, message->to, node->channel,
-									  node->settings.self_id, bytes);
+			(void) wire_set_send_raft(node->wires, message->to, node->channel, node->raft_id,
+									  bytes);
 			continue;
 		}
 		late = MemoryContextAlloc(node->turn_context, sizeof(LateMessage));
@@ -408,6 +408,8 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	node->apply_index = update.apply_index;
 	node->fetch_index = update.fetch_index;
 	node->deadline_ms = update.deadline_ms;
+	if (update.configuration_changed)
+		voters_note_change(node);
 	if (status == FB_OK)
 		note_role(node, &update);
 	return status;
@@ -416,7 +418,9 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 static void
 publish_commit(OrderNode *node)
 {
-	bool wants_other = slot_set_wanted_index(node->slot, node->fetch_index);
+	uint64 wanted_index =
+		voters_suspect_removal(node) ? slot_applied_index(node->slot) + 1 : node->fetch_index;
+	bool wants_other = slot_set_wanted_index(node->slot, Max(wanted_index, node->fetch_index));
 
 	if (slot_raise_commit_index(node->slot, node->apply_index) || wants_other)
 		shmem_worker_wake(node->slot, WORKER_LEDGER);
@@ -442,7 +446,7 @@ duties_finish(OrderNode *node)
 			FAULT_POINT("raft_after_commit");
 		}
 		for (LateMessage *late = node->late_first; late != NULL; late = late->next)
-			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->settings.self_id,
+			(void) wire_set_send_raft(node->wires, late->to, node->channel, node->raft_id,
 									  late->bytes);
 		node->late_first = node->late_last = NULL;
 		if (node->stored_index == 0)

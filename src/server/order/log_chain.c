@@ -131,10 +131,10 @@ log_check_same(OrderNode *node, uint64 index, const RaftEntry *entry, FbError *e
  * Would Raft store entries of this append (core/raft/replication.c, replication_follows)? Only such
  * appends must follow.
  */
-static bool
-is_taken(const OrderNode *node, const RaftMessage *message)
+bool
+log_chain_takes(const OrderNode *node, const RaftMessage *message)
 {
-	if (message->entries_count == 0 || message->term < node->term ||
+	if (message->type != RAFT_APPEND || message->entries_count == 0 || message->term < node->term ||
 		message->index < node->commit_index || message->index > node->last_index)
 		return false;
 	return message->index == node->commit_index ||
@@ -151,7 +151,7 @@ log_chain_check(OrderNode *node, const RaftMessage *message, const LogStep **ste
 
 	*steps = NULL;
 	*index = 0;
-	if (message->type != RAFT_APPEND || !is_taken(node, message))
+	if (!log_chain_takes(node, message))
 		return FB_OK;
 	for (; position < message->entries_count && message->index + position < node->last_index &&
 		   raft_entry_term(node->raft, message->index + position + 1) ==

@@ -156,4 +156,12 @@ extern bool order_node_leads(const OrderNode *node);
  */
 extern void order_node_hand_over(OrderNode *node);
 
+/* ---- voters.c ---- */
+
+/*
+ * Was this node removed from the consenters, and is its vote no longer needed? Then the worker
+ * ends. Logs it.
+ */
+extern bool order_node_is_removed(const OrderNode *node);
+
 #endif

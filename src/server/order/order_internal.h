@@ -10,6 +10,7 @@
  * - log_chain.c: each batch in the log is linked to the block before
  * - evidence.c: evidence that a consenter broke a promise
  * - raft_store.c: the tables raft_log and raft_state
+ * - voters.c: the voters of Raft follow the channel's consenters
  * - block_writer.c: which entries of the log make a block, and that block
  * - lost_state.c: signs that this node has lost its promises
  * - turn.c: state that several parts of a turn change
@@ -57,6 +58,7 @@ typedef struct OrderSettings
 	uint64 config_block_number;
 	uint64 config_sequence;
 	uint64 self_id;						  /* this node's Raft id; 0: not a consenter */
+	uint64 leaving_id;					  /* as passed to order_settings_load */
 	RaftConfiguration voters;			  /* all consenters */
 	WireSetPeer peers[FB_RAFT_NODES_MAX]; /* the others */
 	int peers_count;
@@ -64,8 +66,13 @@ typedef struct OrderSettings
 	uint64 batch_timeout_ms;
 } OrderSettings;
 
-/* Read the settings, outside of a transaction. Raises what channel_open raises. */
-extern void order_settings_load(const char *channel, OrderSettings *settings);
+/*
+ * Read the settings, outside of a transaction. raft_id: of the running worker, which may no longer
+ * be in the configuration; 0: the one of the node's certificate. leaving_id: a consenter of the
+ * configuration before that still votes; 0: none. Raises what channel_open raises.
+ */
+extern void order_settings_load(const char *channel, uint64 raft_id, uint64 leaving_id,
+								OrderSettings *settings);
 
 /* ---- admission.c ---- */
 
@@ -254,6 +261,40 @@ extern RaftStoredEntry *raft_store_read(const char *channel, uint64 first_index,
 extern uint64 raft_store_last_batch(const char *channel, uint64 up_to_index);
 extern uint64 raft_store_first_batch(const char *channel, uint64 after_index);
 
+/* ---- voters.c ---- */
+
+/* Does the ledger have all configuration blocks of the log, and the worker the last one? */
+extern bool voters_are_known(const OrderNode *node);
+/* ... and are Raft's voters those of it, by a committed entry? */
+extern bool voters_settled(const OrderNode *node);
+/* after a step that changed Raft's voters */
+extern void voters_note_change(OrderNode *node);
+/* a leader changes the voters, if they differ from the configuration's */
+extern void voters_reconcile(OrderNode *node);
+/* the voters after the last configuration block that was made from an entry before index */
+extern void voters_before(OrderNode *node, uint64 index, RaftConfiguration *voters);
+/*
+ * Check the entries of an append that change the voters. *cut: the entries from the first one that
+ * cannot be judged yet are removed from the message; give it again when the ledger has applied
+ * more. FB_CORRUPTED: no configuration block explains an entry; FB_MALFORMED_MESSAGE.
+ */
+extern FbStatus voters_admit(OrderNode *node, RaftMessage *message, bool *cut, FbError *error);
+/* another node that votes, and that the configuration no longer names; 0: none */
+extern uint64 voters_leaving(const OrderNode *node);
+/*
+ * In a session: is it a consenter that the configuration no longer names, while its vote may still
+ * count? certificate: DER, of its connection. slot: NULL while the workers do not run.
+ */
+extern bool voters_accept_sender(const Channel *channel, ChannelSlot *slot, uint64 sender_id,
+								 FbBytes certificate);
+/*
+ * In a session of the leader's node: the consenters that were heard within the last election
+ * timeout, and itself. False: this node does not lead.
+ */
+extern bool voters_active(const Channel *channel, ActiveConsenters *active);
+/* should the ledger look at other nodes for a configuration block that this node missed? */
+extern bool voters_suspect_removal(const OrderNode *node);
+
 /* ---- lost_state.c ---- */
 
 typedef enum ConsenterNote
@@ -314,7 +355,8 @@ struct OrderNode
 {
 	char channel[FB_CHANNEL_ID_BYTES_MAX + 1];
 	ChannelSlot *slot;
-	Oid raft_log; /* the partition of this membership in the channel */
+	Oid raft_log;	/* the partition of this membership in the channel */
+	uint64 raft_id; /* settings.self_id at the start */
 	OrderSettings settings;
 	Raft *raft;
 	WireSet *wires;
@@ -346,6 +388,12 @@ struct OrderNode
 	uint64 fetch_index;
 	BlockHead fetch_head; /* the last block to fetch, as the leader says */
 	bool fetch_refused;	  /* the ledger has another block there */
+	/* voters.c */
+	RaftConfiguration raft_voters; /* Raft's voters, and their entry */
+	uint64 raft_voters_index;
+	FbBytes deferred; /* a message that waits for the ledger, and its sender */
+	uint64 deferred_sender;
+	uint64 voters_told_ms; /* not logged before this time that the voters cannot follow */
 	uint64 deadline_ms;
 	/*
 	 * While the leadership is handed over: the next sleep ends at this time at the latest; 0: no
@@ -432,6 +480,8 @@ extern void log_chain_head(OrderNode *node, uint64 index, BlockHead *head);
  * The same after one more batch whose link fits. step->head: in: before the batch, out: after it.
  */
 extern void log_chain_follow(OrderNode *node, FbBytes payload, LogStep *step);
+/* Will Raft take the entries of an append: right term, and a position that fits this log? */
+extern bool log_chain_takes(const OrderNode *node, const RaftMessage *message);
 /*
  * Do the new entries of an append follow in this node's log? *steps: one for each entry, in the
  * turn's memory. Else FB_CHAINS_DIFFER or FB_MALFORMED_MESSAGE, and *index of the entry.

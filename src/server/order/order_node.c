@@ -10,8 +10,9 @@
  * The rule. The worker runs in turns. A turn collects all pending inputs, feeds them to Raft as
  * events one after the other, and stores the result of all of them in one transaction:
  *
- * - take_configuration, take_inbox: the channel's configuration first, because it decides who may
- *   send; then messages of other consenters, envelopes and requests, up to a limit per turn.
+ * - take_configuration, take_deferred, take_inbox: the channel's configuration first, because it
+ * decides who may send; then messages of other consenters, envelopes and requests, up to a limit
+ * per turn.
  * - take_ledger, take_fork: how far the ledger worker has come, and whether it has stopped.
  * - take_time: Raft's timeout. After the inbox, so that a heartbeat that is already here prevents
  *   an election.
@@ -100,9 +101,9 @@ start_chain(OrderNode *node, const RaftStored *stored)
 }
 
 /*
- * Log that the stored voters were corrected. Only the channel's configuration decides who votes. A
- * stored state with other voters, and entries of the log that name voters, come from a consenter
- * that lied, or from a version that allowed this.
+ * Log that the stored voters were corrected: before the first change of the configuration the
+ * voters are the consenters of block 0. A stored state with other voters, and entries of the log
+ * that name voters, come from a consenter that lied, or from a version that allowed this.
  */
 static void
 report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_healed)
@@ -123,13 +124,43 @@ report_healed(const OrderNode *node, const RaftStored *stored, uint64 entries_he
 		 errhint("A consenter that led the channel has written them.")));
 }
 
+/*
+ * The state in the tables belongs to another Raft id. A consenter that was removed and added again
+ * has a new id: under that it has promised nothing, so it begins without state. In all other cases
+ * the certificate was changed.
+ */
+static void
+start_with_new_id(OrderNode *node, RaftStored *stored)
+{
+	if (node->raft_id < stored->raft_id ||
+		raft_configuration_has(&node->settings.voters, stored->raft_id))
+		ereport(ERROR,
+				(fb_errcode(FB_INVALID_CONFIG),
+				 errmsg("this node was consenter %llu of channel \"%s\" and is now consenter %llu",
+						(unsigned long long) stored->raft_id, node->channel,
+						(unsigned long long) node->raft_id),
+				 errdetail("Consenter %llu is another one in the channel's configuration.",
+						   (unsigned long long) node->raft_id),
+				 errhint("A consenter keeps the key of its TLS certificate.")));
+	ereport(
+		LOG,
+		(errmsg(
+			 "channel \"%s\": this node was consenter %llu, was removed, and is now consenter %llu",
+			 node->channel, (unsigned long long) stored->raft_id,
+			 (unsigned long long) node->raft_id),
+		 errdetail("Its Raft log begins again.")));
+	raft_store_truncate(node->channel, 0);
+	memset(stored, 0, sizeof(*stored));
+	log_chain_genesis(node->channel, &stored->base_head);
+}
+
 /* the event that starts Raft: settings, and what was stored */
 static void
 fill_start_event(const OrderNode *node, const RaftStored *stored, RaftEvent *event)
 {
 	FbError error = {0};
 
-	event->start.id = node->settings.self_id;
+	event->start.id = node->raft_id;
 	error_check(crypto_random((uint8_t *) &event->start.seed, sizeof(event->start.seed), &error),
 				&error);
 	event->start.election_timeout_ms = guc_raft_election_timeout;
@@ -140,9 +171,12 @@ fill_start_event(const OrderNode *node, const RaftStored *stored, RaftEvent *eve
 	event->start.term = stored->term;
 	event->start.vote = stored->vote;
 	event->start.commit_index = stored->commit_index;
-	event->start.configuration_state = stored->configuration;
+	if (node->settings.config_block_number > 0)
+		event->start.configuration_state = stored->configuration;
 	event->start.configuration = node->settings.voters;
-	event->start.configuration_fixed = true;
+	event->start.added = node->settings.config_block_number > 0;
+	if (event->start.added)
+		(void) raft_configuration_remove(&event->start.configuration, node->raft_id);
 	event->start.base_index = stored->base_index;
 	event->start.base_term = stored->base_term;
 	event->start.entries = stored->entries;
@@ -160,7 +194,7 @@ start_raft(OrderNode *node)
 	MemoryContext old_context;
 	RaftEvent event = {.type = RAFT_EVENT_START};
 	RaftStored stored;
-	uint64 entries_healed;
+	uint64 entries_healed = 0;
 	bool trusted;
 	FbError error = {0};
 
@@ -169,25 +203,18 @@ start_raft(OrderNode *node)
 	bracket_begin("loading the Raft log");
 	old_context = MemoryContextSwitchTo(node->turn_context);
 	node->raft_log = ledger_open(node->channel)->raft_log.table;
-	entries_healed = raft_store_remove_configurations(node->channel);
+	if (node->settings.config_block_number == 0)
+		entries_healed = raft_store_remove_configurations(node->channel);
 	error_check(raft_store_load(node->channel, &stored, &error), &error);
 	if (!stored.present)
 		log_chain_genesis(node->channel, &stored.base_head);
+	else if (stored.raft_id != node->raft_id)
+		start_with_new_id(node, &stored);
 	ledger_raft_position(node->channel, &event.start.applied_index, &event.start.applied_term);
 	lost_state_read_genesis(node->channel, node->genesis_hash);
 	MemoryContextSwitchTo(old_context);
 	bracket_commit();
 	lost_state_describe(&node->place);
-	if (stored.present && stored.raft_id != node->settings.self_id)
-		ereport(
-			ERROR,
-			(fb_errcode(FB_INVALID_CONFIG),
-			 errmsg("this node was consenter %llu of channel \"%s\" and is now consenter %llu",
-					(unsigned long long) stored.raft_id, node->channel,
-					(unsigned long long) node->settings.self_id),
-			 errhint(
-				 "A consenter keeps its place in the list of consenters and the key of its TLS certificate.")));
-
 	/* the new state is stored and the note deleted in one transaction */
 	turn_open_transaction(node);
 	node->state_changed = true;
@@ -204,7 +231,8 @@ start_raft(OrderNode *node)
 		event = (RaftEvent) {.type = RAFT_EVENT_RECOVER};
 		error_check(duties_step(node, &event, NULL, &error), &error);
 	}
-	report_healed(node, &stored, entries_healed);
+	if (node->settings.config_block_number == 0)
+		report_healed(node, &stored, entries_healed);
 	duties_finish(node);
 }
 
@@ -215,8 +243,9 @@ order_node_start(ChannelSlot *slot)
 
 	strlcpy(node->channel, slot_name(slot), sizeof(node->channel));
 	node->slot = slot;
-	order_settings_load(node->channel, &node->settings);
-	if (node->settings.self_id == 0)
+	order_settings_load(node->channel, 0, 0, &node->settings);
+	node->raft_id = node->settings.self_id;
+	if (node->raft_id == 0)
 		return NULL;
 
 	node->turn_context =
@@ -261,7 +290,7 @@ static void
 answer_contradiction(OrderNode *node, const RaftMessage *append)
 {
 	RaftMessage answer = {.type = RAFT_APPEND_RESPONSE,
-						  .from = node->settings.self_id,
+						  .from = node->raft_id,
 						  .to = append->from,
 						  .term = append->term,
 						  .index = append->index,
@@ -277,8 +306,7 @@ answer_contradiction(OrderNode *node, const RaftMessage *append)
 	if (status.participation != RAFT_VOTING)
 		return;
 	error_check(raft_message_encode(node->turn_allocator, &answer, &bytes, &error), &error);
-	(void) wire_set_send_raft(node->wires, append->from, node->channel, node->settings.self_id,
-							  bytes);
+	(void) wire_set_send_raft(node->wires, append->from, node->channel, node->raft_id, bytes);
 }
 
 /* record a message that no consenter that keeps its promises can send to this node */
@@ -303,6 +331,19 @@ check_head(const RaftMessage *message, FbError *error)
 	BlockHead head;
 
 	return message->type == RAFT_SNAPSHOT ? block_head_decode(message->head, &head, error) : FB_OK;
+}
+
+/* the rest of a message, for the ledger to come as far as the message needs; instead of the last */
+static void
+node_defer_message(OrderNode *node, uint64 sender_id, FbBytes bytes)
+{
+	uint8_t *copy = MemoryContextAllocHuge(TopMemoryContext, bytes.size);
+
+	memcpy(copy, bytes.data, bytes.size);
+	if (node->deferred.size > 0)
+		pfree(unconstify(uint8_t *, node->deferred.data));
+	node->deferred = fb_bytes(copy, bytes.size);
+	node->deferred_sender = sender_id;
 }
 
 static FbStatus
@@ -339,15 +380,41 @@ take_raft(OrderNode *node, uint64 sender_id, FbBytes bytes)
 	RaftMessage message;
 	FbError error;
 	FbStatus status;
+	bool cut = false;
 
 	/* order_receive_raft has checked the sender; check that the message is the sender's own */
 	status = raft_message_decode(node->turn_allocator, bytes, &message, &error);
 	if (status == FB_OK && message.from != sender_id)
 		status = fb_fail(&error, FB_MALFORMED_MESSAGE, "it is not the sender's own");
 	if (status == FB_OK)
+	{
+		status = voters_admit(node, &message, &cut, &error);
+		if (status == FB_CORRUPTED)
+			note_contradiction(node, &message, raft_evidence_name(RAFT_EVIDENCE_VOTERS),
+							   message.index, &error);
+	}
+	if (cut)
+		node_defer_message(node, sender_id, bytes);
+	if (status == FB_OK)
 		status = take_message(node, &message, &error);
 	if (status != FB_OK)
 		note_refused_message(node, sender_id, &error);
+}
+
+/* a message that waited for the ledger */
+static void
+take_deferred(OrderNode *node)
+{
+	FbBytes bytes = node->deferred;
+
+	if (bytes.size == 0 || !voters_are_known(node))
+		return;
+	node->deferred = FB_BYTES_EMPTY;
+	take_raft(node, node->deferred_sender,
+			  fb_bytes(memcpy(MemoryContextAllocHuge(node->turn_context, bytes.size), bytes.data,
+							  bytes.size),
+					   bytes.size));
+	pfree(unconstify(uint8_t *, bytes.data));
 }
 
 static void
@@ -447,6 +514,7 @@ take_fetched(OrderNode *node, uint64 ledger_index)
 		return;
 	}
 	event.snapshot_installed.index = ledger_index;
+	voters_before(node, node->fetch_index + 1, &event.snapshot_installed.configuration);
 	(void) duties_step(node, &event, NULL, &error);
 }
 
@@ -539,10 +607,13 @@ warn_if_hopeless(OrderNode *node)
 static void
 take_configuration(OrderNode *node)
 {
+	uint64 leaving_id = voters_leaving(node);
+
 	if (slot_height(node->slot) == 0 ||
-		slot_config_block(node->slot) == node->settings.config_block_number)
+		(slot_config_block(node->slot) == node->settings.config_block_number &&
+		 leaving_id == node->settings.leaving_id))
 		return;
-	order_settings_load(node->channel, &node->settings);
+	order_settings_load(node->channel, node->raft_id, leaving_id, &node->settings);
 	wire_set_configure(node->wires, node->settings.peers, node->settings.peers_count);
 	batching_note_configuration(node);
 }
@@ -681,8 +752,10 @@ order_node_turn(OrderNode *node)
 	node->turn_allocator = memory_allocator(node->turn_context);
 	node->now_ms = Max(node->now_ms, clock_ms());
 	take_configuration(node);
+	take_deferred(node);
 	node->more = take_inbox(node);
 	take_ledger(node);
+	voters_reconcile(node);
 	take_fork(node);
 	take_time(node);
 	take_note(node);

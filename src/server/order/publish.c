@@ -31,6 +31,8 @@ publish_status(ChannelSlot *slot, const Raft *raft, const WireSet *set, const Pu
 	published.others_recovering_count = status.other_recovering_count;
 	published.recovering_since = counts->recovering_since;
 	strlcpy(published.recovery_detail, counts->recovery_detail, sizeof(published.recovery_detail));
+	published.voters_count = status.committed_configuration.voters_count;
+	memcpy(published.voters, status.committed_configuration.voters, sizeof(published.voters));
 	for (uint32 index = 0; index < status.configuration.voters_count; index++)
 	{
 		uint64 id = status.configuration.voters[index];

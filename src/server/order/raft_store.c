@@ -172,7 +172,7 @@ raft_store_save_state(const OrderNode *node)
 
 	spi_begin(&scope);
 	values[0] = CStringGetTextDatum(node->channel);
-	values[1] = Int64GetDatum((int64) node->settings.self_id);
+	values[1] = Int64GetDatum((int64) node->raft_id);
 	values[2] = Int64GetDatum((int64) state->term);
 	values[3] = Int64GetDatum((int64) state->vote);
 	values[4] = Int64GetDatum((int64) state->commit_index);

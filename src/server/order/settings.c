@@ -4,11 +4,23 @@
  */
 #include "server/order/order_internal.h"
 
+static void
+settings_add_peer(OrderSettings *settings, uint64 id, const ConfigConsenter *consenter)
+{
+	WireSetPeer *peer = &settings->peers[settings->peers_count++];
+
+	peer->id = id;
+	strlcpy(peer->address, channel_address(consenter->host, consenter->port),
+			sizeof(peer->address));
+}
+
 void
-order_settings_load(const char *channel_name, OrderSettings *settings)
+order_settings_load(const char *channel_name, uint64 raft_id, uint64 leaving_id,
+					OrderSettings *settings)
 {
 	const Channel *channel;
 	const ConfigBundle *bundle;
+	const ConfigConsenter *leaving;
 
 	memset(settings, 0, sizeof(*settings));
 	bracket_begin("reading the channel configuration");
@@ -23,7 +35,8 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 				 errhint("Check the ledger with fabric.verify_chain, and repair it.")));
 	settings->config_block_number = channel->config_block_number;
 	settings->config_sequence = bundle->sequence;
-	settings->self_id = channel_raft_id(channel);
+	settings->self_id = raft_id != 0 ? raft_id : channel_raft_id(channel);
+	settings->leaving_id = leaving_id;
 	/* every node must be able to take the block, whatever the channel allows */
 	settings->limits.message_count_max = Min(bundle->batch_messages_max, FB_BLOCK_TRANSACTIONS_MAX);
 	/*
@@ -42,17 +55,14 @@ order_settings_load(const char *channel_name, OrderSettings *settings)
 	settings->batch_timeout_ms = (uint64) Max(bundle->batch_timeout_ns / 1000000, 1);
 	for (size_t index = 0; index < bundle->consenters_count && index < FB_RAFT_NODES_MAX; index++)
 	{
-		const ConfigConsenter *consenter = &bundle->consenters[index];
 		uint64 id = channel->consenter_ids.ids[index];
-		WireSetPeer *peer;
 
 		(void) raft_configuration_add(&settings->voters, id);
-		if (id == settings->self_id)
-			continue;
-		peer = &settings->peers[settings->peers_count++];
-		peer->id = id;
-		strlcpy(peer->address, channel_address(consenter->host, consenter->port),
-				sizeof(peer->address));
+		if (id != settings->self_id)
+			settings_add_peer(settings, id, &bundle->consenters[index]);
 	}
+	leaving = leaving_id != 0 ? channel_former_consenter(channel, leaving_id) : NULL;
+	if (leaving != NULL && settings->peers_count < FB_RAFT_NODES_MAX)
+		settings_add_peer(settings, leaving_id, leaving);
 	bracket_commit();
 }

@@ -147,6 +147,8 @@ typedef struct RaftSummary
 	uint64 recovery_index;
 	uint64 others_recovering_count;
 	char recovery_detail[192];
+	uint32 voters_count; /* of the last committed Raft configuration; 0: not known */
+	uint64 voters[FB_RAFT_NODES_MAX];
 } RaftSummary;
 
 /* state of the notifications (NOTIFY) of this channel's blocks */

@@ -151,6 +151,7 @@ typedef struct SetPeer
 	WireConn *conn;
 	bool wanted;			/* used by wire_set_configure only */
 	bool refused;			/* the last answer to a message was an error */
+	bool denied;			/* ... and said that this node is no consenter */
 	uint64 pause_ms;		/* length of the pause after such an answer */
 	uint64 paused_until_ms; /* end of the pause, of clock_ms */
 	uint64 sent_count;
@@ -285,7 +286,7 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 	{
 		if (peer->refused)
 			condition_end(set->channel, "consenter", peer_subject(peer));
-		peer->refused = false;
+		peer->refused = peer->denied = false;
 		peer->pause_ms = 0;
 		PQclear(result);
 		return;
@@ -304,6 +305,7 @@ raft_answer(void *owner, WireConn *conn, PGresult *result)
 	fb_error_hint(&why, "%s", error.error.hint);
 	condition_report(set->channel, "consenter", peer_subject(peer), &why);
 	peer->refused = true;
+	peer->denied = error.error.status == FB_ACCESS_DENIED;
 	peer->pause_ms = Min(Max(peer->pause_ms * 2, REFUSED_PAUSE_MS_MIN), REFUSED_PAUSE_MS_MAX);
 	peer->paused_until_ms = clock_ms() + peer->pause_ms;
 }
@@ -355,6 +357,15 @@ wire_set_take_refusal(WireSet *set)
 	return refused;
 }
 
+bool
+wire_set_denied(const WireSet *set)
+{
+	for (int index = 0; index < set->peers_count; index++)
+		if (set->peers[index].denied)
+			return true;
+	return false;
+}
+
 void
 wire_set_flush(WireSet *set)
 {
@@ -383,7 +394,7 @@ note_state(WireSet *set, SetPeer *peer, bool was_ready)
 	fb_error_detail(&why, "%s", conn->error);
 	condition_report(set->channel, "consenter", peer_subject(peer), &why);
 	/* the condition now has another reason */
-	peer->refused = false;
+	peer->refused = peer->denied = false;
 	peer->paused_until_ms = 0;
 }
 

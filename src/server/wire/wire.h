@@ -228,6 +228,8 @@ extern bool wire_set_send_forward(WireSet *set, uint64 peer_id, const char *chan
  * send them again later.
  */
 extern bool wire_set_take_refusal(WireSet *set);
+/* does a peer refuse this node's messages because it is no consenter of the channel? */
+extern bool wire_set_denied(const WireSet *set);
 extern void wire_set_flush(WireSet *set);
 /*
  * Sleep on the process latch, postmaster death and all connections, at most timeout_ms (-1: no

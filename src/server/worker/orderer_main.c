@@ -55,6 +55,8 @@ fabric_orderer_main(Datum argument)
 	{
 		worker_serve_interrupts();
 		order_node_turn(node);
+		if (order_node_is_removed(node))
+			proc_exit(0);
 		leads = order_node_leads(node);
 		if (ends)
 		{
