@@ -105,13 +105,14 @@ test_configuration_bytes(void)
 				 FB_MALFORMED_MESSAGE);
 	two[0].configuration.voters[0] = 0;
 	size = membership_encode_one(&two[0].configuration, bytes);
-	CHECK_STATUS(membership_decode_one(fb_bytes(bytes, size), &one, &error), FB_MALFORMED_MESSAGE);
+	CHECK_STATUS(raft_configuration_decode(fb_bytes(bytes, size), &one, &error),
+				 FB_MALFORMED_MESSAGE);
 	size = membership_encode_one(&two[1].configuration, bytes);
-	CHECK_STATUS(membership_decode_one(fb_bytes(bytes, size), &one, &error), FB_OK);
-	CHECK_STATUS(membership_decode_one(fb_bytes(bytes, size + 1), &one, &error),
+	CHECK_STATUS(raft_configuration_decode(fb_bytes(bytes, size), &one, &error), FB_OK);
+	CHECK_STATUS(raft_configuration_decode(fb_bytes(bytes, size + 1), &one, &error),
 				 FB_MALFORMED_MESSAGE);
 	bytes[0] = FB_RAFT_NODES_MAX + 1;
-	CHECK_STATUS(membership_decode_one(fb_bytes(bytes, sizeof(bytes)), &one, &error),
+	CHECK_STATUS(raft_configuration_decode(fb_bytes(bytes, sizeof(bytes)), &one, &error),
 				 FB_LIMIT_EXCEEDED);
 
 	one.voters_count = 0;

@@ -24,7 +24,7 @@ fabric_snapshot(PG_FUNCTION_ARGS)
 	values[0] = CStringGetTextDatum(snapshot.directory);
 	values[1] = Int64GetDatum((int64) snapshot.block_number);
 	values[2] = CStringGetTextDatum(hex);
-	return result_row(fcinfo, values, nulls);
+	return result_row(fcinfo, values, nulls, lengthof(values));
 }
 
 /* verify_snapshot(directory): what it is of, and how much is in it */
@@ -46,7 +46,7 @@ fabric_verify_snapshot(PG_FUNCTION_ARGS)
 	values[4] = Int64GetDatum((int64) contents.private_keys);
 	values[5] = Int64GetDatum((int64) contents.tx_ids);
 	values[6] = Int64GetDatum((int64) contents.collection_configs);
-	return result_row(fcinfo, values, nulls);
+	return result_row(fcinfo, values, nulls, lengthof(values));
 }
 
 typedef struct DifferenceRows
