@@ -273,13 +273,13 @@ SQL
 		],
 		[
 			'shim',
-			sub { $_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r },
+			sub { $_[0] =~ s/AS \$.*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/sr },
 			'grant it to fabric_chaincode'
 		],
 		[
 			'shim, another signature',
 			sub {
-				($_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r)
+				($_[0] =~ s/AS \$.*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/sr)
 				  . 'GRANT EXECUTE ON FUNCTION fabric.f(bytea, text) TO fabric_chaincode;';
 			},
 			'grant it to fabric_chaincode'
@@ -287,7 +287,7 @@ SQL
 		[
 			'shim, granted',
 			sub {
-				($_[0] =~ s/AS .*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/r)
+				($_[0] =~ s/AS \$.*?LANGUAGE sql/AS 'm', 'fabric_shim_f' LANGUAGE c/sr)
 				  . 'GRANT EXECUTE ON FUNCTION fabric.f(int, text) TO fabric_chaincode;';
 			},
 			undef

@@ -373,6 +373,16 @@ log_trace(const OrderNode *node)
 	}
 }
 
+static void
+duties_note_voters(OrderNode *node)
+{
+	RaftStatus status;
+
+	raft_status(node->raft, &status);
+	node->raft_voters = status.configuration;
+	node->raft_voters_index = status.configuration_index;
+}
+
 FbStatus
 duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
 {
@@ -409,7 +419,7 @@ duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *
 	node->fetch_index = update.fetch_index;
 	node->deadline_ms = update.deadline_ms;
 	if (update.configuration_changed)
-		voters_note_change(node);
+		duties_note_voters(node);
 	if (status == FB_OK)
 		note_role(node, &update);
 	return status;

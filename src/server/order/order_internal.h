@@ -267,8 +267,6 @@ extern uint64 raft_store_first_batch(const char *channel, uint64 after_index);
 extern bool voters_are_known(const OrderNode *node);
 /* ... and are Raft's voters those of it, by a committed entry? */
 extern bool voters_settled(const OrderNode *node);
-/* after a step that changed Raft's voters */
-extern void voters_note_change(OrderNode *node);
 /* a leader changes the voters, if they differ from the configuration's */
 extern void voters_reconcile(OrderNode *node);
 /* the voters after the last configuration block that was made from an entry before index */

@@ -55,16 +55,6 @@ voters_settled(const OrderNode *node)
 }
 
 void
-voters_note_change(OrderNode *node)
-{
-	RaftStatus status;
-
-	raft_status(node->raft, &status);
-	node->raft_voters = status.configuration;
-	node->raft_voters_index = status.configuration_index;
-}
-
-void
 voters_reconcile(OrderNode *node)
 {
 	RaftEvent event = {.type = RAFT_EVENT_CONFIGURE, .configure = node->settings.voters};

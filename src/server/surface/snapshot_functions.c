@@ -3,7 +3,7 @@
 
 #include "miscadmin.h"
 
-#include "server/snapshot/snapshots.h"
+#include "server/snapshots/snapshots.h"
 
 FABRIC_FUNCTION(fabric_snapshot);
 FABRIC_FUNCTION(fabric_verify_snapshot);

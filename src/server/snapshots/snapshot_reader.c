@@ -7,7 +7,7 @@
  * files, and keys and ids must be in their order, each once: a state that is loaded from a snapshot
  * and one that is compared with it rely on that.
  */
-#include "server/snapshot/snapshot_internal.h"
+#include "server/snapshots/snapshot_internal.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -49,7 +49,7 @@ snapshot_reader_open(const char *directory, const char *name)
 	return reader;
 }
 
-void
+static void
 snapshot_reader_close(SnapshotReader *reader)
 {
 	(void) CloseTransientFile(reader->file);
@@ -93,7 +93,7 @@ read_more(SnapshotReader *reader)
 	return count > 0;
 }
 
-bool
+static bool
 snapshot_reader_at_end(SnapshotReader *reader)
 {
 	return reader->window.size == 0 && !read_more(reader);
@@ -108,7 +108,7 @@ check_taken(SnapshotReader *reader, SnapshotTake taken)
 		REFUSE_SNAPSHOT(reader->path, "It ends in the middle of an item.");
 }
 
-uint64
+static uint64
 snapshot_reader_number(SnapshotReader *reader)
 {
 	SnapshotTake taken;

@@ -1,8 +1,8 @@
-/* what the files of server/snapshot share */
+/* what the files of server/snapshots share */
 #ifndef FABRIC_SERVER_SNAPSHOT_INTERNAL_H
 #define FABRIC_SERVER_SNAPSHOT_INTERNAL_H
 
-#include "server/snapshot/snapshots.h"
+#include "server/snapshots/snapshots.h"
 
 #include "core/snapshot/snapshot.h"
 
@@ -31,14 +31,10 @@ extern void snapshot_writer_close(SnapshotWriter *writer, uint8_t hash[CRYPTO_SH
 /* one file; raises 58P01 and other errors of the file system */
 typedef struct SnapshotReader SnapshotReader;
 extern SnapshotReader *snapshot_reader_open(const char *directory, const char *name);
-extern void snapshot_reader_close(SnapshotReader *reader);
-extern bool snapshot_reader_at_end(SnapshotReader *reader);
 /* the next item, valid until the next call; FB_MALFORMED_MESSAGE */
-extern uint64 snapshot_reader_number(SnapshotReader *reader);
 extern FbBytes snapshot_reader_bytes(SnapshotReader *reader);
 
-/* the public state, or the hashes of private data; rows are in order, and valid until the next call
- */
+/* the public state, or hashes of private data; rows are in order, and valid until the next call */
 typedef struct SnapshotStateReader SnapshotStateReader;
 extern SnapshotStateReader *snapshot_state_open(const char *directory,
 												const SnapshotMetadata *metadata, bool hashed);

@@ -1,6 +1,6 @@
 /* snapshot_writer.c: one file of a snapshot: buffered, hashed while it is written, never replacing
  * another file, and flushed to disk */
-#include "server/snapshot/snapshot_internal.h"
+#include "server/snapshots/snapshot_internal.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -3,7 +3,7 @@
  * them (internal/ledgerutil/compare/compare.go). Both are in the same order and are read once, as
  * in a merge join, so that memory does not depend on their size.
  */
-#include "server/snapshot/snapshot_internal.h"
+#include "server/snapshots/snapshot_internal.h"
 
 #include "miscadmin.h"
 

@@ -21,7 +21,7 @@
  * What holds afterwards. The bytes are those of a Fabric peer with LevelDB at the same block. What
  * is not in them, as in Fabric: blocks, history, plaintext of private data.
  */
-#include "server/snapshot/snapshot_internal.h"
+#include "server/snapshots/snapshot_internal.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* snapshot_rows.c: transaction ids and the history of collections, read by SQL */
-#include "server/snapshot/snapshot_internal.h"
+#include "server/snapshots/snapshot_internal.h"
 
 #include "executor/spi.h"
 #include "miscadmin.h"
