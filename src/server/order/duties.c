@@ -383,6 +383,18 @@ duties_note_voters(OrderNode *node)
 	node->raft_voters_index = status.configuration_index;
 }
 
+/*
+ * The others have no leader for this node and refuse its messages: it may have missed the
+ * configuration block that removed it, or that replaced its certificate.
+ */
+static bool
+duties_suspect_removal(const OrderNode *node)
+{
+	return node->leader == 0 && node->leaderless_ms != 0 &&
+		   node->now_ms >= node->leaderless_ms + 2 * (uint64) guc_raft_election_timeout &&
+		   wire_set_denied(node->wires);
+}
+
 FbStatus
 duties_step(OrderNode *node, RaftEvent *event, const StepInput *input, FbError *error)
 {
@@ -429,7 +441,7 @@ static void
 publish_commit(OrderNode *node)
 {
 	uint64 wanted_index =
-		voters_suspect_removal(node) ? slot_applied_index(node->slot) + 1 : node->fetch_index;
+		duties_suspect_removal(node) ? slot_applied_index(node->slot) + 1 : node->fetch_index;
 	bool wants_other = slot_set_wanted_index(node->slot, Max(wanted_index, node->fetch_index));
 
 	if (slot_raise_commit_index(node->slot, node->apply_index) || wants_other)

@@ -290,8 +290,6 @@ extern bool voters_accept_sender(const Channel *channel, ChannelSlot *slot, uint
  * timeout, and itself. False: this node does not lead.
  */
 extern bool voters_active(const Channel *channel, ActiveConsenters *active);
-/* should the ledger look at other nodes for a configuration block that this node missed? */
-extern bool voters_suspect_removal(const OrderNode *node);
 
 /* ---- lost_state.c ---- */
 

@@ -206,18 +206,6 @@ order_node_is_removed(const OrderNode *node)
 	return true;
 }
 
-/*
- * The others have no leader for this node and refuse its messages: it may have missed the
- * configuration block that removed it, or that replaced its certificate.
- */
-bool
-voters_suspect_removal(const OrderNode *node)
-{
-	return node->leader == 0 && node->leaderless_ms != 0 &&
-		   node->now_ms >= node->leaderless_ms + 2 * (uint64) guc_raft_election_timeout &&
-		   wire_set_denied(node->wires);
-}
-
 bool
 voters_active(const Channel *channel, ActiveConsenters *active)
 {
