@@ -3,6 +3,7 @@
  * JSON again, and that the same bytes.
  */
 #include "core/proto/proto.h"
+#include "arena.h"
 
 #include <stdlib.h>
 

@@ -4,6 +4,7 @@
  * again.
  */
 #include "core/snapshot/snapshot.h"
+#include "arena.h"
 
 #include <stdlib.h>
 

@@ -111,7 +111,8 @@ add_group(Common__ConfigGroup *group, char *name, Common__ConfigGroup *member)
 	*entry = empty;
 	entry->key = name;
 	entry->value = member;
-	memcpy(list, group->groups, group->n_groups * sizeof(*list));
+	for (size_t i = 0; i < group->n_groups; i++)
+		list[i] = group->groups[i];
 	list[group->n_groups] = entry;
 	group->groups = list;
 	group->n_groups++;
