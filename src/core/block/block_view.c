@@ -154,6 +154,28 @@ block_parse_envelope(FbBytes envelope, FbBytes *payload, FbBytes *signature, FbE
 }
 
 /*
+ * Is there a header of type CONFIG below field 1 of these bytes, so many levels down? They are not
+ * checked, so a yes proves nothing, but a no is certain. It costs less than decoding, and nearly
+ * every envelope is a transaction.
+ */
+static bool
+may_be_config(FbBytes bytes, int levels)
+{
+	ProtoField field;
+
+	while (proto_next_field(&bytes, &field))
+	{
+		if (field.number != 1)
+			continue;
+		if (levels == 0
+				? (field.wire_type == 0 && (int32_t) field.value == COMMON__HEADER_TYPE__CONFIG)
+				: (field.is_bytes && may_be_config(field.bytes, levels - 1)))
+			return true;
+	}
+	return false;
+}
+
+/*
  * The payload is read as check_envelope reads that of a transaction, whatever its encoding. If the
  * header is sent in parts, the last channel header counts.
  */
@@ -166,6 +188,9 @@ block_is_config_envelope(FbBytes envelope)
 	ProtoField field;
 	int32_t type = 0;
 
+	/* envelope, payload, header, channel header */
+	if (!may_be_config(envelope, 3))
+		return false;
 	if (block_parse_envelope(envelope, &payload, &signature, NULL) != FB_OK ||
 		PROTO_CHECK(common__payload, payload, NULL) != FB_OK)
 		return false;
